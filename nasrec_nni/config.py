@@ -1,0 +1,259 @@
+"""The typed config of a run: frozen, unknown keys refused, every mistake told at once."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from nasrec_nni.errors import UserError, UserErrors
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Model(BaseModel):
+    """Frozen, strict about keys; every field says what it means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Model):
+    """Where the rows come from: an already prepared set, or a raw log to prepare into RUN/data."""
+
+    prepared: str | None = Field(None, description="folder made by `nasrec prepare`; excludes the keys below")
+    source: str = Field("synthetic", description="source plug-in: synthetic, movielens, criteo, table")
+    inputs: tuple[str, ...] = Field((), description="raw files or folders, in order")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the source and of prepare")
+
+
+class SpaceConfig(Model):
+    """The search space and its sizes; an unset list is the space's own."""
+
+    name: str = Field("nasrec-small", description="search space plug-in")
+    blocks: Positive = Field(7, description="choice blocks N")
+    embedding: Positive = Field(16, description="embedding width E")
+    heads: Positive = Field(8, description="attention heads, must divide E")
+    max_connections: Positive = Field(4, description="most sources of one list")
+    dense_widths: tuple[Positive, ...] | None = Field(None, description="widths D")
+    sparse_rows: tuple[Positive, ...] | None = Field(None, description="rows S")
+    dense_operators: tuple[str, ...] | None = Field(None, description="operator plug-ins of the dense half")
+    sparse_operators: tuple[str, ...] | None = Field(None, description="operator plug-ins of the sparse half")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> SpaceConfig:
+        if self.embedding % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide embedding ({self.embedding})")
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "published": {
+        "optimizer": "adagrad",
+        "learning_rate": 0.12,
+        "epsilon": 1e-2,
+        "batch": 512,
+        "epochs": 1,
+        "schedule": "cosine",
+        "clip": 5.0,
+        "embedding_init": "xavier",
+    },
+    "bars": {
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "epsilon": 1e-8,
+        "batch": 4096,
+        "epochs": 15,
+        "schedule": "plateau",
+        "clip": 10.0,
+        "embedding_l2": 1e-5,
+        "dropout": 0.2,
+        "embedding_init": 0.01,
+    },
+}
+
+
+class Recipe(Model):
+    """How a network is trained. `preset` fills every key that is not given.
+
+    Sources: `published` is NASRec, authors' implementation (SPEC sections 6 to 8); `bars` is the
+    habit of the public CTR leaderboards.
+    """
+
+    preset: Literal["published", "bars"] | None = Field(None, description="published or bars")
+    optimizer: Literal["adagrad", "adam"] = Field("adagrad", description="touches only used rows and slices")
+    learning_rate: Rate = Field(0.12, description="peak learning rate")
+    embedding_learning_rate: Rate | None = Field(None, description="of the tables, if another")
+    epsilon: Rate = Field(1e-2, description="of the optimizer")
+    batch: Positive = Field(512, description="rows a step")
+    epochs: Positive = Field(1, description="most passes over the training split")
+    schedule: Literal["cosine", "constant", "plateau"] = Field("cosine", description="learning rate over time")
+    lr_warmup: Fraction = Field(0.1, description="cosine only: share of steps with a linear rise")
+    patience: Positive = Field(2, description="constant: stop after so many epochs without gain; plateau: cuts")
+    clip: NotNegative = Field(5.0, description="global gradient norm, 0 for none")
+    embedding_l2: NotNegative = Field(0.0, description="L2 penalty of the tables, as added to the gradient")
+    embedding_l2_scope: Literal["touched", "table"] = Field("touched", description="rows of the batch, or all")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="on dense hidden outputs")
+    embedding_init: Literal["xavier"] | Rate = Field("xavier", description="xavier, or a standard deviation")
+    monitor: Literal["log_loss", "auc"] = Field("log_loss", description="validation figure that picks the epoch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            given = {"preset": given}
+        if isinstance(given, dict) and given.get("preset") in PRESETS:
+            return PRESETS[given["preset"]] | given
+        return given
+
+
+def _published(given: Any) -> Any:
+    return given if given is not None else {"preset": "published"}
+
+
+RecipeField = Annotated[Recipe, BeforeValidator(_published)]
+
+
+class SupernetConfig(Model):
+    """Training of the one supernet."""
+
+    strategy: str = Field("single-operator-any-connection", description="one-shot plug-in: how a path is drawn")
+    counts: Literal["binomial", "uniform"] = Field("binomial", description="distribution of connection counts")
+    warmup: Fraction = Field(0.2, description="share of the steps over which full paths fade out, 0 for none")
+    layer_norm: bool = Field(True, description="layer norm behind linear maps")
+    recipe: RecipeField = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
+    max_rows_per_field: Positive | None = Field(500_000, description="table rows a field; rarer values share one")
+    checkpoint_every: Positive = Field(200, description="steps between checkpoints")
+    validate_every: Positive = Field(500, description="steps between validations")
+    validation_architectures: Positive = Field(4, description="fixed architectures scored in validation")
+    validation_rows: Positive = Field(20_000, description="validation rows they are scored on")
+
+
+class SearchConfig(Model):
+    """Search in the trained supernet."""
+
+    algorithm: str = Field("regularized-evolution", description="search plug-in")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the algorithm")
+    candidates: Positive = Field(200, description="architectures to score")
+    in_flight: Positive = Field(1, description="asked before the first of them is told")
+    objective: str = Field("log_loss", description="objective plug-in")
+    head: Literal["lbfgs", "adagrad"] = Field("lbfgs", description="how the last layer is refitted")
+    head_rows: Positive = Field(65_536, description="training rows the last layer is refitted on")
+    head_ridge: NotNegative = Field(1e-4, description="lbfgs: pull towards the supernet's shared last layer")
+    score_rows: Positive | None = Field(None, description="validation rows of the score, all if unset")
+
+
+class RetrainConfig(Model):
+    """Training from scratch of the best candidates beside hand-made models."""
+
+    top_k: Positive = Field(2, description="best candidates to retrain")
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="one training each")
+    layer_norm: bool = Field(False, description="layer norm behind linear maps (published: off)")
+    recipe: RecipeField = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
+    max_rows_per_field: Positive | None = Field(None, description="table rows a field, all if unset")
+    baselines: tuple[str, ...] = Field(
+        ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2"), description="hand-made models, same loop and recipe"
+    )
+    baseline_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="per baseline: hidden, cross_layers, …"
+    )
+
+
+class Config(Model):
+    """One run: data, space, supernet, search, retraining."""
+
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of everything that is drawn")
+    threads: Positive | None = Field(None, description="CPU threads of torch, all cores if unset")
+    device: str = Field("auto", description="auto, cpu, cuda")
+    data: DataConfig = Field(default_factory=lambda: DataConfig())
+    space: SpaceConfig = Field(default_factory=lambda: SpaceConfig())
+    supernet: SupernetConfig = Field(default_factory=lambda: SupernetConfig())
+    search: SearchConfig = Field(default_factory=lambda: SearchConfig())
+    retrain: RetrainConfig = Field(default_factory=lambda: RetrainConfig())
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
+    """Read YAML, apply `key=value` overrides, check everything.
+
+    Raises:
+        UserErrors: every mistake with its dotted key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise UserError(
+            f"cannot read the config ({type(error).__name__})",
+            where=str(path),
+            hint="`nasrec ls examples` lists configs to start from",
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8 text", where=str(path)) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise UserError("the config must be a mapping of keys", value=type(content).__name__, where=str(path))
+    for override in overrides:
+        _apply(content, override)
+    return parse_config(content, str(path))
+
+
+def parse_config(content: dict[str, Any], where: str = "config") -> Config:
+    """A config from plain values; `where` names it in errors."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise UserErrors([_as_user_error(detail, where) for detail in error.errors()]) from None
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError("an override must read key=value", value=override, hint="For example search.candidates=50")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError("the value of an override is not YAML", value=override) from None
+    *parents, last = key.split(".")
+    at = content
+    for parent in parents:
+        child = at.setdefault(parent, {})
+        if isinstance(child, str) and parent == "recipe":
+            child = at[parent] = {"preset": child}
+        if not isinstance(child, dict):
+            raise UserError("an override reaches into a key that is not a mapping", value=override, where=parent)
+        at = child
+    at[last] = value
+
+
+def _as_user_error(detail: Any, where: str) -> UserError:
+    key = ".".join(str(part) for part in detail["loc"])
+    place = f"{where}: {key}" if key else where
+    if detail["type"] == "extra_forbidden":
+        known = _keys_at(detail["loc"][:-1])
+        close = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
+        return UserError(
+            "unknown key",
+            where=place,
+            allowed=", ".join(known),
+            hint=f"Did you mean {close[0]!r}?" if close else None,
+        )
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    value = None if isinstance(detail["input"], dict) else detail["input"]
+    return UserError(message[0].lower() + message[1:], value=value, where=place)
+
+
+def _keys_at(path: tuple[Any, ...]) -> list[str]:
+    model: Any = Config
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        model = annotation if isinstance(annotation, type) else Recipe
+    return list(model.model_fields)

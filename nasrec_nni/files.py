@@ -1,0 +1,155 @@
+"""Atomic files, durable lines and hashes: what a kill leaves behind is whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nasrec_nni.errors import UserError
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; synced and renamed onto it when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented, keys in the given order, NaN refused."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Raises UserError with file:line for a file that is absent or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError("file not found", where=str(path)) from None
+    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read as JSON ({type(error).__name__})", where=str(path)) from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"not valid JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
+
+
+def append_line(path: Path, content: dict[str, Any]) -> None:
+    """One JSON object as one line, on disk when this returns.
+
+    A line cut by a kill is removed first, so that the new one never joins it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(content, allow_nan=False).encode() + b"\n"
+    with path.open("ab+") as stream:
+        _drop_cut_line(stream)
+        stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _drop_cut_line(stream: Any) -> None:
+    end = stream.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    stream.seek(end - 1)
+    if stream.read(1) == b"\n":
+        return
+    stream.seek(0)
+    whole = stream.read().rfind(b"\n") + 1
+    stream.truncate(whole)
+    stream.seek(0, os.SEEK_END)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; a last line cut by a kill is left out. An absent file has none.
+
+    Raises:
+        UserError: a whole line is not a JSON object.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            raise UserError("not a JSON object", where=f"{path}:{number}") from None
+        found.append(value)
+    return found
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(1 << 22):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def fingerprint(content: Any) -> str:
+    """16 hex digits of the sha256 of canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def folder_in_progress(path: Path) -> Iterator[Path]:
+    """A sibling folder to fill; renamed onto `path` when the block ends well, else removed.
+
+    Leftovers of killed attempts at the same place are removed first. An existing `path` is
+    replaced only at the end, so an earlier good result survives a failure.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        if path.exists():
+            retired = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            os.replace(path, retired)
+            os.replace(partial, path)
+            shutil.rmtree(retired, ignore_errors=True)
+        else:
+            os.replace(partial, path)
+        _sync_folder(path.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

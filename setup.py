@@ -1,0 +1,92 @@
+"""Package metadata: the plug-in folders at the top level install below `nasrec_nni`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+FOLDERS = {
+    "nasrec_nni.search_spaces": "search_spaces",
+    "nasrec_nni.strategies": "strategies",
+    "nasrec_nni.examples": "examples",
+}
+packages = find_packages(include=["nasrec_nni", "nasrec_nni.*"])
+for name, folder in FOLDERS.items():
+    packages += [name, *(f"{name}.{child}" for child in find_packages(folder))]
+
+setup(
+    name="nasrec-nni",
+    version="0.1.0",
+    description="One-shot architecture search for click-through-rate models, on NNI 3.0",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.10,<3.14",  # NNI's typeguard bound uses ast.Str, gone in 3.14
+    packages=packages,
+    package_dir=FOLDERS,
+    package_data={"nasrec_nni": ["py.typed", "analysis/templates/*"], "nasrec_nni.examples": ["*.yaml"]},
+    install_requires=[
+        "nni==3.0",  # mutables, one-shot base classes, experiments; its last release
+        "torch>=2.4",  # tensors; see the README for CPU and GPU builds
+        "pytorch-lightning>=2.5,<2.7",  # training loops; NNI needs it by this name
+        "setuptools<82",  # nnictl imports pkg_resources, which 82 removed
+        "numpy>=1.26",  # arrays on disk and in memory
+        "pandas>=2.1",  # small tables: the leaderboard, joins of side files
+        "pyarrow>=15",  # parses CSV and counts categories at native speed
+        "pyyaml>=6",  # config files
+        "pydantic>=2.6",  # typed config, every error at once
+        "safetensors>=0.4",  # weights that are never unpickled and can be read in slices
+        "scikit-learn>=1.4",  # AUC and stratified folds (NNI brings it too)
+        "scipy>=1.11",  # L-BFGS for the last layer (NNI brings it too)
+        "tensorboard>=2.15",  # scalars of supernet, search and retraining
+        "jinja2>=3.1",  # the report page, escaped
+        "matplotlib>=3.8",  # drawings and plots as SVG and PNG
+        "tqdm>=4.66",  # progress bars outside Lightning
+    ],
+    extras_require={
+        "dev": [
+            "pytest>=8",  # test runner
+            "hypothesis>=6.100",  # invariants over random architectures
+            "ruff>=0.6",  # format and lint
+            "mypy>=1.11",  # strict types
+            "pandas-stubs",  # types of pandas
+            "types-PyYAML",  # types of yaml
+            "types-tqdm",  # types of tqdm
+        ],
+    },
+    entry_points={
+        "console_scripts": ["nasrec=nasrec_nni.cli:main"],
+        "nasrec_nni.operators": [
+            f"{name}=nasrec_nni.operators.descriptions:{name.upper()}"
+            for name in ("fc", "dp", "sg", "sum", "efc", "attn")
+        ],
+        "nasrec_nni.mergers": [
+            "projection=nasrec_nni.operators.descriptions:PROJECTION",
+            "fm=nasrec_nni.operators.descriptions:FM",
+        ],
+        "nasrec_nni.search_spaces": [
+            "nasrec-small=nasrec_nni.search_spaces.descriptions:NASREC_SMALL",
+            "nasrec-full=nasrec_nni.search_spaces.descriptions:NASREC_FULL",
+        ],
+        "nasrec_nni.one_shot": [
+            "single-operator-any-connection=nasrec_nni.strategies.sampling.distributions:SINGLE_OPERATOR_ANY_CONNECTION",
+            "single-operator-single-connection=nasrec_nni.strategies.sampling.distributions:SINGLE_OPERATOR_SINGLE_CONNECTION",
+            "any-operator-any-connection=nasrec_nni.strategies.sampling.distributions:ANY_OPERATOR_ANY_CONNECTION",
+            "full=nasrec_nni.strategies.sampling.distributions:FULL",
+        ],
+        "nasrec_nni.search": [
+            "regularized-evolution=nasrec_nni.strategies.search.evolution:RegularizedEvolution",
+            "random=nasrec_nni.strategies.search.random_search:RandomSearch",
+        ],
+        "nasrec_nni.sources": [
+            f"{name}=nasrec_nni.data.sources.{name}:Source" for name in ("synthetic", "movielens", "criteo", "table")
+        ],
+        "nasrec_nni.objectives": [
+            "log_loss=nasrec_nni.analysis.objectives:LOG_LOSS",
+            "auc=nasrec_nni.analysis.objectives:AUC",
+        ],
+        "nasrec_nni.baselines": [
+            f"{name}=nasrec_nni.baselines.{name}:build" for name in ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2")
+        ],
+    },
+)
