@@ -1,0 +1,71 @@
+"""Operator-balanced dot product."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nasrec_nni.architecture.description import dot_product_rows
+from nasrec_nni.operators.inputs import Inputs, Limits
+from nasrec_nni.operators.linear import ColumnMap, RowMap, Tail, multiply_add, xavier
+from nasrec_nni.operators.slices import take
+
+
+class DotProduct(nn.Module):
+    """Pairwise products of one dense row and k = round(sqrt(2 D)) mixed sparse rows, to `[B, D]`.
+
+    ```
+    dense  [B, w_j]    ─ A ─ LN ─ x        (absent where Σ w_j = E)
+    sparse [B, E, r_j] ─ Q ─ LN ─ Y, k rows (absent where Σ r_j = k)
+    T = (x, Y_1 … Y_k);  p = T_a · T_b for a > b;  d = LN(p W)
+    ```
+    The pairs of a smaller k are the leading ones of a larger k, so W is sliced like any weight. W is absent
+    where k(k+1)/2 = D. Source: NASRec, authors' implementation (`dot-product`).
+    """
+
+    pair_rows: Tensor
+    pair_columns: Tensor
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        out, width = limits.out, limits.embedding
+        k = dot_product_rows(out)
+        pairs = k * (k + 1) // 2
+        self.width = width
+        self.dense = (
+            ColumnMap(limits.dense, width, limits.layer_norm) if self._maps(limits, width, limits.columns) else None
+        )
+        self.sparse = RowMap(limits.sparse, k, limits.layer_norm) if self._maps(limits, k, limits.rows) else None
+        needed = limits.elastic or pairs != out
+        self.weight = xavier((pairs, out), pairs, out) if needed else None
+        self.tail = Tail(out, limits.layer_norm) if needed or limits.layer_norm else None
+        rows, columns = torch.tril_indices(k + 1, k + 1, -1)
+        self.register_buffer("pair_rows", rows, persistent=False)
+        self.register_buffer("pair_columns", columns, persistent=False)
+
+    @staticmethod
+    def _maps(limits: Limits, wanted: int, given: int) -> bool:
+        return limits.elastic or given != wanted
+
+    def forward(self, inputs: Inputs, out: int) -> Tensor:
+        k = dot_product_rows(out)
+        pairs = k * (k + 1) // 2
+        rows = torch.cat((self._dense_row(inputs).unsqueeze(2), self._sparse_rows(inputs, k)), 2)
+        products = torch.bmm(rows.transpose(1, 2), rows).flatten(1)
+        p = products.index_select(1, self.pair_rows[:pairs] * (k + 1) + self.pair_columns[:pairs])
+        if pairs != out:
+            assert self.weight is not None and self.tail is not None
+            p = multiply_add(self.tail.start(out), p, take(self.weight, pairs, out))
+        return p if self.tail is None else self.tail(p)
+
+    def _dense_row(self, inputs: Inputs) -> Tensor:
+        if sum(x.shape[1] for x in inputs.dense.values()) == self.width:
+            return torch.cat(tuple(inputs.dense.values()), 1)
+        assert self.dense is not None
+        return self.dense(inputs.dense, self.width)  # type: ignore[no-any-return]
+
+    def _sparse_rows(self, inputs: Inputs, k: int) -> Tensor:
+        if sum(rows.tensor.shape[2] for rows in inputs.sparse.values()) == k:
+            return torch.cat(tuple(rows.tensor for rows in inputs.sparse.values()), 2)
+        assert self.sparse is not None
+        return self.sparse(inputs.sparse, k)  # type: ignore[no-any-return]

@@ -1,0 +1,102 @@
+"""Elastic linear maps: one weight per source, every size read off the tensors.
+
+`ColumnMap` mixes dense columns, `RowMap` mixes sparse rows (the same map for each embedding coordinate).
+Both end in a layer norm over the active width, or have a bias.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nasrec_nni.operators.inputs import Rows
+from nasrec_nni.operators.slices import take
+
+LAYER_NORM_EPS = 1e-5
+
+
+def xavier(shape: tuple[int, ...], inputs: int, outputs: int) -> nn.Parameter:
+    """A weight, Xavier-uniform for a map of that many inputs and outputs (NASRec, authors' implementation)."""
+    bound = math.sqrt(6 / (inputs + outputs))
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+
+
+class Norm(nn.Module):
+    """Layer norm over the last axis, whose active width is read off the tensor."""
+
+    def __init__(self, width: int, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), weight))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        width = x.shape[-1]
+        return F.layer_norm(x, (width,), take(self.weight, width), take(self.bias, width), LAYER_NORM_EPS)
+
+
+class Tail(nn.Module):
+    """What follows a linear map: a bias, or a layer norm."""
+
+    def __init__(self, width: int, layer_norm: bool) -> None:
+        super().__init__()
+        self.norm = Norm(width) if layer_norm else None
+        self.bias = None if layer_norm else nn.Parameter(torch.zeros(width))
+
+    def start(self, width: int) -> Tensor | None:
+        """What the accumulation of products starts from."""
+        return None if self.bias is None else take(self.bias, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.norm is None else self.norm(x)
+
+
+def multiply_add(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
+    """`total + x @ weight` for matrices; `total` may be None, a bias or a running sum."""
+    return x @ weight if total is None else torch.addmm(total, x, weight)
+
+
+class ColumnMap(nn.Module):
+    """`LN(Σ_j x_j W_j)` or `Σ_j x_j W_j + b`: `[B, w_j]` each to `[B, D]`."""
+
+    def __init__(self, columns: Mapping[int, int], out: int, layer_norm: bool) -> None:
+        super().__init__()
+        total = sum(columns.values())
+        self.weight = nn.ParameterDict({str(j): xavier((w, out), total, out) for j, w in columns.items()})
+        self.tail = Tail(out, layer_norm)
+
+    def forward(self, sources: Mapping[int, Tensor], out: int) -> Tensor:
+        total = self.tail.start(out)
+        for source, x in sources.items():
+            total = multiply_add(total, x, take(self.weight[str(source)], x.shape[1], out))
+        assert total is not None
+        return self.tail(total)  # type: ignore[no-any-return]
+
+
+class RowMap(nn.Module):
+    """`LN(Q X)` or `Q X + q` on rows: `[B, E, r_j]` each to `[B, E, S]`.
+
+    A source has two weight slots: the leading operator rows, and the merger's rows.
+    """
+
+    def __init__(self, rows: Mapping[int, tuple[int, int]], out: int, layer_norm: bool) -> None:
+        super().__init__()
+        total = sum(operator + merger for operator, merger in rows.values())
+        self.weight = nn.ParameterDict({str(j): xavier((n, out), total, out) for j, (n, _) in rows.items()})
+        self.merger = nn.ParameterDict({str(j): xavier((m, out), total, out) for j, (_, m) in rows.items() if m})
+        self.tail = Tail(out, layer_norm)
+
+    def forward(self, sources: Mapping[int, Rows], out: int) -> Tensor:
+        total = self.tail.start(out)
+        shape = (0, 0)
+        for source, (x, merger_rows) in sources.items():
+            shape = (x.shape[0], x.shape[1])
+            weight = take(self.weight[str(source)], x.shape[2] - merger_rows, out)
+            if merger_rows:
+                weight = torch.cat((weight, take(self.merger[str(source)], merger_rows, out)))
+            total = multiply_add(total, x.reshape(-1, x.shape[2]), weight)
+        assert total is not None
+        return self.tail(total.view(*shape, out))  # type: ignore[no-any-return]

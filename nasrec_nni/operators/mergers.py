@@ -1,0 +1,55 @@
+"""Mergers: dense output to extra sparse rows, sparse output into the dense columns."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nasrec_nni.operators.descriptions import MERGER_ROWS
+from nasrec_nni.operators.inputs import Limits
+from nasrec_nni.operators.linear import Tail, multiply_add, xavier
+from nasrec_nni.operators.slices import take
+
+
+class Projection(nn.Module):
+    """Dense→sparse: `LN(d P)` reshaped to 8 rows, `[B, D]` to `[B, E, 8]`; only reshaped where D = 8 E.
+
+    Source: NASRec, authors' implementation (`dense_sparse_interact`).
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.width = limits.embedding
+        columns = MERGER_ROWS * self.width
+        needed = limits.elastic or limits.out != columns
+        self.weight = xavier((limits.out, columns), limits.out, columns) if needed else None
+        self.tail = Tail(columns, limits.layer_norm) if needed else None
+
+    def forward(self, dense: Tensor) -> Tensor:
+        columns = MERGER_ROWS * self.width
+        if dense.shape[1] != columns:
+            assert self.weight is not None and self.tail is not None
+            weight = take(self.weight, dense.shape[1], columns)
+            dense = self.tail(multiply_add(self.tail.start(columns), dense, weight))
+        return dense.reshape(-1, MERGER_ROWS, self.width).transpose(1, 2)
+
+
+class FactorizationMachine(nn.Module):
+    """Sparse→dense: `LN(((Σ_r s_r)² − Σ_r s_r²) W)`, `[B, E, S]` to `[B, D]`, to be added; no W where D = E.
+
+    Source: NASRec, authors' implementation (`deep_fm`).
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        width = limits.embedding
+        needed = limits.elastic or limits.out != width
+        self.weight = xavier((width, limits.out), width, limits.out) if needed else None
+        self.tail = Tail(limits.out, limits.layer_norm) if needed else None
+
+    def forward(self, sparse: Tensor, out: int) -> Tensor:
+        pairs = sparse.sum(2).square() - sparse.square().sum(2)
+        if pairs.shape[1] == out:
+            return pairs
+        assert self.weight is not None and self.tail is not None
+        weight = take(self.weight, pairs.shape[1], out)
+        return self.tail(multiply_add(self.tail.start(out), pairs, weight))  # type: ignore[no-any-return]
