@@ -116,7 +116,18 @@ def _published(given: Any) -> Any:
     return given if given is not None else {"preset": "published"}
 
 
+def _supernet(given: Any) -> Any:
+    """A supernet has no epoch to go back to: `bars` is trained for three epochs on a cosine here."""
+    given = _published(given)
+    if isinstance(given, str):
+        given = {"preset": given}
+    if isinstance(given, dict) and given.get("preset") == "bars":
+        return {"schedule": "cosine", "epochs": 3} | given
+    return given
+
+
 RecipeField = Annotated[Recipe, BeforeValidator(_published)]
+SupernetRecipe = Annotated[Recipe, BeforeValidator(_supernet)]
 
 
 class SupernetConfig(Model):
@@ -126,12 +137,18 @@ class SupernetConfig(Model):
     counts: Literal["binomial", "uniform"] = Field("binomial", description="distribution of connection counts")
     warmup: Fraction = Field(0.2, description="share of the steps over which full paths fade out, 0 for none")
     layer_norm: bool = Field(True, description="layer norm behind linear maps")
-    recipe: RecipeField = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
+    recipe: SupernetRecipe = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
     max_rows_per_field: Positive | None = Field(500_000, description="table rows a field; rarer values share one")
     checkpoint_every: Positive = Field(200, description="steps between checkpoints")
     validate_every: Positive = Field(500, description="steps between validations")
     validation_architectures: Positive = Field(4, description="fixed architectures scored in validation")
     validation_rows: Positive = Field(20_000, description="validation rows they are scored on")
+
+    @model_validator(mode="after")
+    def _no_plateau(self) -> SupernetConfig:
+        if self.recipe.schedule == "plateau":
+            raise ValueError("recipe.schedule plateau needs one validation figure; a supernet takes cosine or constant")
+        return self
 
 
 class SearchConfig(Model):

@@ -31,6 +31,7 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         sparse_gradients: table gradients of the touched rows only.
         embedding_init: `xavier` or a standard deviation.
         max_rows_per_field: cap of a field's table.
+        dropout: on the output of dense operators while training (ours).
         sizes: what `SpaceDescription.with_sizes` takes (blocks, dense_widths, embedding, …).
 
     `freeze(sample)` gives the plain network of the sample: with sliced weights once the space has become a
@@ -49,9 +50,11 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         sparse_gradients: bool = True,
         embedding_init: Literal["xavier"] | float = "xavier",
         max_rows_per_field: int | None = None,
+        dropout: float = 0.0,
         **sizes: Any,
     ) -> None:
         super().__init__()
+        self.dropout = dropout
         self.description = self.describe(space, sizes)
         self.sizes = Sizes.of(self.description, dense, len(rows_per_field), layer_norm)
         self.table = TableSettings(tuple(rows_per_field), sparse_gradients, embedding_init, max_rows_per_field)
@@ -78,13 +81,14 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         sparse_gradients: bool = True,
         embedding_init: Literal["xavier"] | float = "xavier",
         max_rows_per_field: int | None = None,
+        dropout: float = 0.0,
         **sizes: Any,
     ) -> nn.Module:
         """What NNI builds inside `model_context(sample)`: the plain network, fresh weights."""
         description = cls.describe(space, sizes)
         table = TableSettings(tuple(rows_per_field), sparse_gradients, embedding_init, max_rows_per_field)
         sizes_ = Sizes.of(description, dense, len(rows_per_field), layer_norm)
-        return NASRecNetwork(from_sample(sample, description), sizes_, table)
+        return NASRecNetwork(from_sample(sample, description), sizes_, table, dropout)
 
     def extra_oneshot_hooks(self, strategy: object) -> list[Any]:
         """How any one-shot strategy of NNI turns this space into a supernet."""
@@ -123,7 +127,7 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
 
     def network(self, network: Architecture | Path) -> NASRecNetwork:
         """The plain network of an architecture or path; sliced weights if this is a supernet."""
-        found = NASRecNetwork(network, self.sizes, self.table).to(
+        found = NASRecNetwork(network, self.sizes, self.table, self.dropout).to(
             self.embedding.weight.device, self.embedding.weight.dtype
         )
         if self.is_supernet:
@@ -133,7 +137,8 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
         """`dense [B, w_0]`, ids `sparse [B, F]` to logits `[B]` of the active path."""
         path = canonical_path(self.active_path)
-        return self.head(*last_block(self, path, liveness(path), dense, sparse, 0.0))  # type: ignore[no-any-return]
+        dropout = self.dropout if self.training else 0.0
+        return self.head(*last_block(self, path, liveness(path), dense, sparse, dropout))  # type: ignore[no-any-return]
 
 
 class NASRecSmall(NASRecSpace):

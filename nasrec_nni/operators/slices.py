@@ -20,7 +20,7 @@ class SliceTape:
     """Hands out leaf views of weights for one step, so that gradients have the slice's size.
 
     Indexing a parameter inside autograd makes a gradient of the full weight; a leaf view does not.
-    An optimizer built with the tape reads `gradients()` and clears it in `zero_grad()`.
+    An optimizer built with the tape reads `gradients()` in its step and clears the tape at its end.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,14 @@ class SliceTape:
                     total[tuple(slice(size) for size in gradient.shape)] += gradient
                 yield parameter, total
 
+    def zero_grad(self) -> None:
+        """Forget gradients but not leaves: Lightning zeroes between the forward and the backward pass."""
+        for leaves in self._leaves.values():
+            for leaf in leaves:
+                leaf.grad = None
+
     def clear(self) -> None:
+        """Forget the leaves; the optimizer does so at the end of its step."""
         self._leaves.clear()
 
     @contextmanager

@@ -1,0 +1,114 @@
+"""Search in process, and the replay that continues a stopped one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from nasrec_nni.strategies.search.interface import Search
+from nasrec_nni.strategies.search.records import Evaluation, Record
+from nasrec_nni.strategies.search.window import Ticket, Window
+
+from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.errors import UserError
+
+Evaluate = Callable[[Architecture], Evaluation]
+
+
+class CandidateFailed(Exception):
+    """An evaluator gives up on this candidate, but not on the search.
+
+    Args:
+        reason: one sentence, kept in the record.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def run_search(
+    search: Search,
+    evaluate: Evaluate,
+    *,
+    budget: int | None = None,
+    in_flight: int = 1,
+    records: Sequence[Record] = (),
+    on_result: Callable[[Record], None] = lambda record: None,
+    max_failures_in_a_row: int = 10,
+    where: str = "candidates.jsonl",
+) -> list[Record]:
+    """Evaluate candidates one by one until the budget is spent or the space is exhausted.
+
+    Args:
+        search: freshly started; earlier records are replayed into it.
+        evaluate: scores one architecture; raises `CandidateFailed` to have it recorded as failed.
+        budget: candidates in all, those of `records` included.
+        in_flight: candidates asked before the first is told; part of what defines the sequence.
+        records: of the same search before it was stopped, in the order of the file.
+        on_result: called with each new record before it is told; the place for a durable line.
+        max_failures_in_a_row: new failures after which the search stops.
+        where: file of `records`, named in errors.
+
+    Returns:
+        All records, the given ones first.
+
+    Raises:
+        UserError: `records` belong to another search, or too many candidates in a row failed.
+    """
+    window = Window(search, in_flight, budget)
+    replay(window, records, where)
+    found, failures = list(records), 0
+    while pending := window.pending:
+        record = _evaluated(pending[0], evaluate)
+        on_result(record)
+        found.append(record)
+        window.finish(record.number, record.value, record.failure)
+        failures = 0 if record.failure is None else failures + 1
+        if failures == max_failures_in_a_row:
+            raise UserError(
+                f"the search stops: {failures} candidates in a row failed, the last one with: {record.failure}",
+                hint="Mend the cause and run the same command again; what succeeded is kept",
+            )
+    return found
+
+
+def replay(window: Window, records: Sequence[Record], where: str = "candidates.jsonl") -> None:
+    """Bring a fresh search to where the records end: ask, compare, tell.
+
+    Results may stand in the order they arrived in, as long as the same `in_flight` made them.
+
+    Args:
+        window: around a freshly started search.
+        records: line by line.
+        where: their file, named in errors.
+
+    Raises:
+        UserError: a record is not what this search asks at that place.
+    """
+    for line, record in enumerate(records, 1):
+        waiting = {ticket.number: ticket.architecture for ticket in window.pending}
+        asked = waiting.get(record.number)
+        if asked is None or asked.id != record.id:
+            expected = f"candidate {record.number} is {asked.id}" if asked else f"one of the numbers {sorted(waiting)}"
+            raise UserError(
+                "the recorded candidate is not what this search asks here",
+                value=f"candidate {record.number}, {record.id}",
+                where=f"{where}:{line}",
+                allowed=expected,
+                hint="Seed, space, options, budget or in_flight changed: search into another run folder",
+            )
+        window.finish(record.number, record.value, record.failure)
+
+
+def _evaluated(ticket: Ticket, evaluate: Evaluate) -> Record:
+    architecture = ticket.architecture
+    try:
+        evaluation = evaluate(architecture)
+    except CandidateFailed as error:
+        return Record(ticket.number, architecture.id, architecture, None, error.reason)
+    if not math.isfinite(evaluation.value):
+        reason = f"the objective is {evaluation.value}"
+        return Record(ticket.number, architecture.id, architecture, None, reason)
+    value = float(evaluation.value)
+    return Record(ticket.number, architecture.id, architecture, value, None, evaluation.live_macs, evaluation.facts)

@@ -1,0 +1,147 @@
+"""Regularised (aging) evolution over canonical architectures.
+
+    population (told, oldest first) --sample--> best of the sample --m mutations--> child --tell--> newest
+                                                                    oldest leaves <--'
+
+Source: NASRec, authors' implementation (SPEC section 7). Ours: duplicates are found on the canonical form
+and include the first population, every mutation has an effect, and by default each child chooses its
+parent anew (steady state), so that no worker waits for a generation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+from nasrec_nni.strategies.search.interface import Options, parse_options
+from nasrec_nni.strategies.search.mutation import mutate
+from nasrec_nni.strategies.search.random_search import TRIES, new_random
+from nasrec_nni.strategies.search.unique import Unique
+from pydantic import Field
+
+from nasrec_nni.architecture.draw import stream
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.architecture.value import Architecture
+
+Positive = Annotated[int, Field(gt=0)]
+CHILDREN = 8  # of one generation, by which progress g is counted
+
+
+class EvolutionOptions(Options):
+    """Defaults are the authors', but for the steady state."""
+
+    population: Positive = Field(128, description="first random candidates, and how many live at once")
+    sample: Positive = Field(64, description="drawn from the population; the best becomes the parent")
+    kept: Positive = Field(2, description="best children of each generation that enter `history`")
+    generations: Positive | None = Field(None, description="G; from the budget if unset, 240 without one")
+    generation_size: Positive | None = Field(
+        None, description="children of one parent; authors: 8; unset: steady state"
+    )
+
+
+class Member(NamedTuple):
+    """A told candidate."""
+
+    architecture: Architecture
+    value: float
+
+
+class RegularizedEvolution:
+    """Aging evolution; lower values are better.
+
+    The first `population` asks are random. Later asks mutate a parent `m(g) = (G - g) // max(20, G // 5) + 1`
+    times, g being the generation, that is children told // 8 (or // `generation_size`). With a budget and no
+    `generations`, G = ceil((budget - population) / 8), so that steps shrink over the search really run; a search
+    that may be prolonged later should set `generations`. A budget up to `population` is random search.
+
+    Args:
+        space: where to search.
+        seed: not negative.
+        options: see `EvolutionOptions`.
+        budget: candidates that will be asked.
+    """
+
+    def __init__(
+        self, space: SpaceDescription, seed: int, options: Mapping[str, Any] | None = None, budget: int | None = None
+    ) -> None:
+        self._options = parse_options(EvolutionOptions, options)
+        self._space, self._seed = space, seed
+        self._unique = Unique(space)
+        self._population: deque[Member] = deque(maxlen=self._options.population)
+        self._told = 0
+        self._children: list[Member | None] = []  # told children, None where one failed
+        self._size = self._options.generation_size or CHILDREN
+        self.generations = self._options.generations or _generations(budget, self._options.population, self._size)
+        self._parent: tuple[Architecture, int] | None = None
+        self._of_parent = 0
+
+    @property
+    def population(self) -> tuple[Member, ...]:
+        """Who can become a parent, oldest first."""
+        return tuple(self._population)
+
+    @property
+    def history(self) -> list[Member]:
+        """The `kept` best children of every finished generation: what the authors take for the result."""
+        kept: list[Member] = []
+        for start in range(0, len(self._children) - self._size + 1, self._size):
+            generation = [child for child in self._children[start : start + self._size] if child is not None]
+            kept += sorted(generation, key=lambda member: member.value)[: self._options.kept]
+        return kept
+
+    def ask(self) -> Architecture | None:
+        """The next candidate, new by canonical id; None when the space has nothing new left."""
+        if len(self._unique) < self._options.population or not self._population:
+            return new_random(self._space, self._seed, self._unique)
+        return self._child()
+
+    def tell(self, architecture: Architecture, value: float | None, failure: str | None = None) -> None:
+        """A success becomes the newest member and the oldest leaves; a failure only counts as told."""
+        member = Member(architecture, value) if value is not None else None
+        if self._told >= self._options.population:
+            self._children.append(member)
+        self._told += 1
+        if member is not None:
+            self._population.append(member)
+
+    def _child(self) -> Architecture | None:
+        number = len(self._unique)
+        parent, mutations = self._choose_parent(number)
+        generator = stream(self._seed, "mutations", number)
+        child = parent
+        for step in range(1, TRIES * mutations + 1):
+            mutated = mutate(child, self._space, generator)
+            if mutated is None:
+                break
+            child = mutated
+            # A seen child is mutated `mutations` times more, on top: a random walk until new.
+            if step % mutations == 0 and self._unique.add(child):
+                return child
+        return self._unique.leftover(generator)
+
+    def _choose_parent(self, number: int) -> tuple[Architecture, int]:
+        """The parent of child `number` and how often to mutate it; one pair a generation if so asked."""
+        if self._parent is not None and self._of_parent < (self._options.generation_size or 1):
+            self._of_parent += 1
+            return self._parent
+        size = min(self._options.sample, len(self._population))
+        drawn = stream(self._seed, "parent", number).choice(len(self._population), size, replace=False)
+        # Of equal values the younger wins: newer members came from later, better parents.
+        parent = min((self._population[int(at)].value, -int(at)) for at in drawn)
+        mutations = mutation_count(len(self._children) // self._size, self.generations)
+        self._parent = self._population[-parent[1]].architecture, mutations
+        self._of_parent = 1
+        return self._parent
+
+
+def mutation_count(generation: int, generations: int) -> int:
+    """`m(g) = (G - g) // max(20, G // 5) + 1`, and 1 beyond the last generation."""
+    return max(0, generations - generation) // max(20, generations // 5) + 1
+
+
+def _generations(budget: int | None, population: int, size: int) -> int:
+    if budget is None:
+        return 240
+    return max(1, math.ceil((budget - population) / size))

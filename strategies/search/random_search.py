@@ -1,0 +1,50 @@
+"""Random search: the baseline every algorithm has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nasrec_nni.strategies.search.interface import Options, parse_options
+from nasrec_nni.strategies.search.unique import Unique
+
+from nasrec_nni.architecture.draw import random_architecture, stream
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.architecture.value import Architecture
+
+TRIES = 256
+
+
+class RandomSearch:
+    """Different architectures from the authors' *fixed* distribution (uniform counts).
+
+    Args:
+        space: where to search.
+        seed: not negative.
+        options: none are known.
+        budget: not used; every prefix is the same search.
+    """
+
+    def __init__(
+        self, space: SpaceDescription, seed: int, options: Mapping[str, Any] | None = None, budget: int | None = None
+    ) -> None:
+        parse_options(Options, options)
+        self._space, self._seed = space, seed
+        self._unique = Unique(space)
+
+    def ask(self) -> Architecture | None:
+        """The next candidate; it does not depend on what was told."""
+        return new_random(self._space, self._seed, self._unique)
+
+    def tell(self, architecture: Architecture, value: float | None, failure: str | None = None) -> None:
+        """Nothing is learnt."""
+
+
+def new_random(space: SpaceDescription, seed: int, unique: Unique) -> Architecture | None:
+    """A random architecture that is not in `unique` yet and then is; None if none can be found."""
+    generator = stream(seed, "random candidate", len(unique))
+    for _ in range(TRIES):
+        architecture = random_architecture(space, generator)
+        if unique.add(architecture):
+            return architecture
+    return unique.leftover(generator)
