@@ -1,0 +1,82 @@
+"""Parts that several hand-made models share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nasrec_nni.baselines.settings import BaselineSettings
+from nasrec_nni.operators.embedding import FusedEmbedding
+
+
+def table(rows_per_field: Sequence[int], settings: BaselineSettings, width: int | None = None) -> FusedEmbedding:
+    """The embedding table of a model, `[B, F]` ids to `[B, F, width]`; `width` is `E` unless given."""
+    return FusedEmbedding(
+        rows_per_field,
+        settings.embedding if width is None else width,
+        sparse=settings.sparse_gradients,
+        init=settings.embedding_init,
+        max_rows_per_field=settings.max_rows_per_field,
+    )
+
+
+def hidden_layers(inputs: int, settings: BaselineSettings) -> list[nn.Module]:
+    """Linear, ReLU and dropout for each hidden width."""
+    layers: list[nn.Module] = []
+    for width in settings.hidden:
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
+        if settings.dropout:
+            layers.append(nn.Dropout(settings.dropout))
+        inputs = width
+    return layers
+
+
+def tower(inputs: int, settings: BaselineSettings) -> nn.Sequential:
+    """Hidden layers and a last linear map to one logit, `[B, inputs]` to `[B, 1]`."""
+    return nn.Sequential(*hidden_layers(inputs, settings), nn.Linear(settings.hidden[-1], 1))
+
+
+class FirstOrder(nn.Module):
+    """`b + Σ_c w_c x_c + Σ_f w_f[id_f]`: dense columns and ids, each with a weight of its own, to `[B]`."""
+
+    def __init__(self, dense_width: int, rows_per_field: Sequence[int], settings: BaselineSettings) -> None:
+        super().__init__()
+        self.table = table(rows_per_field, settings, width=1)
+        self.dense = nn.Linear(dense_width, 1)
+        nn.init.zeros_(self.dense.weight)
+        nn.init.zeros_(self.dense.bias)
+
+    def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
+        return self.table(sparse).sum((1, 2)) + self.dense(dense).squeeze(1)  # type: ignore[no-any-return]
+
+
+class SecondOrder(nn.Module):
+    """`Σ_{i<j} <v_i, v_j> x_i x_j` over ids (x = 1) and dense columns, to `[B]`.
+
+    Computed as `½ Σ_e ((Σ_i v_i)² − Σ_i v_i²)`. A dense column of zeros adds nothing.
+
+    Args:
+        dense_width: `w_0`, dense columns, each with one factor vector.
+        fields: `F`.
+        settings: width and initialisation of the factors, as the table's.
+    """
+
+    def __init__(self, dense_width: int, fields: int, settings: BaselineSettings) -> None:
+        super().__init__()
+        embedding = settings.embedding
+        self.factors = nn.Parameter(torch.empty(dense_width, embedding))
+        if settings.embedding_init == "xavier":
+            nn.init.xavier_uniform_(self.factors)
+        else:
+            nn.init.normal_(self.factors, std=settings.embedding_init)
+        # w_0 E to scale the factors, (w_0 + F + 1) E squares
+        self.product_macs = (2 * dense_width + fields + 1) * embedding
+
+    def forward(self, dense: Tensor, embedded: Tensor) -> Tensor:
+        """`[B, w_0]`, `[B, F, E]` to `[B]`."""
+        scaled = dense.unsqueeze(2) * self.factors
+        total = embedded.sum(1) + scaled.sum(1)
+        squares = embedded.square().sum(1) + scaled.square().sum(1)
+        return 0.5 * (total.square() - squares).sum(1)

@@ -1,0 +1,63 @@
+"""Figures of merit of click probabilities, in float64: log loss, AUC, calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Probabilities are moved this far away from 0 and 1, as scikit-learn does, so that one certain mistake costs 36.04
+# and not infinity. Nothing that a network of finite logits below 36 says is changed by it.
+CLIP = float(np.finfo(np.float64).eps)
+
+
+def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Mean of `-(y ln p + (1 - y) ln(1 - p))`, in nats, `p` clipped to `[CLIP, 1 - CLIP]`.
+
+    Args:
+        labels: `[B]`, 0 or 1.
+        probabilities: `[B]`, of a click.
+
+    Raises:
+        ValueError: no row, different lengths, or a probability that is NaN or outside 0..1.
+    """
+    y, p = _pair(labels, probabilities)
+    if not (np.all(p >= 0) and np.all(p <= 1)):
+        raise ValueError("probabilities must lie in 0..1 and not be NaN")
+    p = np.clip(p, CLIP, 1 - CLIP)
+    return float(np.mean(-(y * np.log(p) + (1 - y) * np.log1p(-p))))
+
+
+def row_losses(labels: ArrayLike, logits: ArrayLike) -> NDArray[np.float64]:
+    """Log loss of every row from its logit, exact for logits of any size, `[B]`; their mean is the log loss."""
+    y, z = _pair(labels, logits)
+    return np.logaddexp(0.0, np.where(y > 0.5, -z, z))
+
+
+def auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Area under the ROC curve, ties counted half; None if only one class is there.
+
+    Args:
+        labels: `[B]`, 0 or 1.
+        scores: `[B]`, any figure that rises with the belief in a click.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    y, score = _pair(labels, scores)
+    if y.min() == y.max():
+        return None
+    return float(roc_auc_score(y, score))
+
+
+def calibration(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
+    """Mean predicted over mean observed click rate, 1 at best; None if there is no click."""
+    y, p = _pair(labels, probabilities)
+    return float(p.mean() / y.mean()) if y.any() else None
+
+
+def _pair(labels: ArrayLike, figures: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    y, x = np.asarray(labels, np.float64), np.asarray(figures, np.float64)
+    if y.ndim != 1 or y.shape != x.shape or not len(y):
+        raise ValueError(f"two equally long vectors of at least one row are needed, got {y.shape} and {x.shape}")
+    if not np.all((y == 0) | (y == 1)):
+        raise ValueError("labels must be 0 or 1")
+    return y, x
