@@ -1,0 +1,163 @@
+"""Train any network by a recipe, resumably, and keep its best epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from nasrec_nni.config import Recipe
+from nasrec_nni.data.loader import Batches
+from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.errors import UserError
+from nasrec_nni.files import fingerprint, read_json, sha256, write_json
+from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
+from nasrec_nni.training.loader import ResumableLoader
+from nasrec_nni.training.module import ClickModule
+from nasrec_nni.training.trainer import make_trainer, quiet
+from nasrec_nni.training.validation import EpochEnd, ValidationRows
+
+WEIGHTS, RESULT, CHECKPOINT = "model.safetensors", "result.json", "checkpoint"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training came to.
+
+    Attributes:
+        best_epoch: from 1; the one whose weights are kept.
+        epochs: trained.
+        steps: optimizer steps.
+        train_rows: rows of the training split (an epoch leaves out the last, incomplete batch).
+        cpu_seconds: of the process, validation included; time lost by a kill is not counted.
+        wall_seconds: the same by the clock.
+        val_log_loss: of the best epoch.
+        val_auc: of the best epoch, None if the validation rows hold one class.
+        history: per epoch: epoch, steps, learning_rate, train_log_loss, val_log_loss, val_auc.
+    """
+
+    best_epoch: int
+    epochs: int
+    steps: int
+    train_rows: int
+    cpu_seconds: float
+    wall_seconds: float
+    val_log_loss: float
+    val_auc: float | None
+    history: list[dict[str, Any]]
+
+
+def fit(
+    network: nn.Module,
+    prepared: PreparedSet,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: Path,
+    train_rows: NDArray[np.int64],
+    val_rows: NDArray[np.int64],
+    progress: bool = True,
+    tensorboard: Path | None = None,
+    checkpoint_every: int = 1000,
+    device: str = "auto",
+) -> FitResult:
+    """Train `network` in place; it ends with the weights of its best validation epoch.
+
+    Writes `folder/model.safetensors` (best epoch) and, last, `folder/result.json`. A complete folder is read, not
+    trained again. A killed one goes on from `folder/checkpoint`: same bits on the same machine, threads and versions.
+
+    Args:
+        network: freshly made from `seed`, with the kind of tables that `sparse_gradients_for(recipe)` says.
+        prepared: the arrays.
+        recipe: how.
+        seed: of batches and dropout.
+        folder: of this training alone.
+        train_rows: row numbers.
+        val_rows: row numbers.
+        progress: a bar on stderr.
+        tensorboard: folder of event files.
+        checkpoint_every: steps.
+        device: `auto`, `cpu`, `cuda`.
+
+    Raises:
+        UserError: no rows, another training's folder, a damaged file, or the training diverged.
+        KeyboardInterrupt, SystemExit: interrupted, state saved.
+    """
+    for name, rows in (("training", train_rows), ("validation", val_rows)):
+        if not len(rows):
+            raise UserError(f"the {name} split has no rows", where=str(prepared.folder))
+    identity = _identity(network, prepared, recipe, seed, train_rows, val_rows)
+    if (folder / RESULT).exists():
+        return _finished(network, folder, identity)
+
+    # an incomplete batch is not trained on (NASRec, authors' implementation), unless there is no other
+    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last=len(train_rows) >= recipe.batch)
+    loader = ResumableLoader(batches)
+    module = ClickModule(network, recipe, steps=len(batches) * recipe.epochs)
+    end = EpochEnd(ValidationRows(prepared, val_rows), recipe, folder / WEIGHTS)
+    keeper = CheckpointKeeper(folder / CHECKPOINT, loader, checkpoint_every, identity=identity)
+    resumed = keeper.resume_from()
+    trainer = make_trainer(
+        folder,
+        callbacks=[StepSeed(seed), end, keeper],
+        epochs=recipe.epochs,
+        progress=progress,
+        tensorboard=tensorboard,
+        first_step=keeper.saved_steps(),
+        device=device,
+    )
+    network.train()
+    with torch.random.fork_rng(devices=[]), guarded(keeper.path), quiet():
+        trainer.fit(module, train_dataloaders=loader, ckpt_path=resumed)
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    best = end.history[end.judge.best_epoch]
+    result = FitResult(
+        best_epoch=best["epoch"],
+        epochs=len(end.history),
+        steps=end.history[-1]["steps"],
+        train_rows=len(train_rows),
+        cpu_seconds=round(end.cpu_seconds, 3),
+        wall_seconds=round(end.wall_seconds, 3),
+        val_log_loss=best["val_log_loss"],
+        val_auc=best["val_auc"],
+        history=end.history,
+    )
+    proof = {"identity": identity, "sha256": sha256(folder / WEIGHTS)}
+    write_json(folder / RESULT, asdict(result) | proof)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return result
+
+
+def _identity(
+    network: nn.Module, prepared: PreparedSet, recipe: Recipe, seed: int, *rows: NDArray[np.int64]
+) -> dict[str, Any]:
+    """What must be the same for two calls to be one training."""
+    shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+    return {
+        "network": fingerprint(shapes),
+        "data": prepared.fingerprint,
+        "recipe": fingerprint(recipe.model_dump(mode="json")),
+        "seed": seed,
+        "rows": [hashlib.sha256(part.tobytes()).hexdigest()[:16] for part in rows],
+    }
+
+
+def _finished(network: nn.Module, folder: Path, identity: dict[str, Any]) -> FitResult:
+    content = read_json(folder / RESULT)
+    found, digest = content.pop("identity", None), content.pop("sha256", None)
+    if found != identity:
+        raise other_training(folder, found, identity)
+    weights = folder / WEIGHTS
+    if not weights.exists() or sha256(weights) != digest:
+        raise UserError("the weights do not match their hash", where=str(weights), hint=f"Remove {folder}")
+    network.load_state_dict(load_file(weights))
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return FitResult(**content)

@@ -1,0 +1,79 @@
+"""The Lightning module of any click model: logits, binary cross-entropy, our optimizer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from nasrec_nni.config import Recipe
+from nasrec_nni.data.batch import Batch
+from nasrec_nni.operators.optimizers import NotFiniteError, build_optimizer
+from nasrec_nni.training.schedule import build_schedule
+
+LOG_EVERY = 50  # steps between two scalars in TensorBoard
+CHECK_EVERY = 50  # steps between two looks at the loss on a GPU, where each look waits for it
+
+
+class ClickModule(LightningModule):
+    """Trains a network by a recipe.
+
+    Args:
+        network: `(dense [B, w_0], sparse [B, F]) -> logits [B]`.
+        recipe: optimizer, schedule, clip, L2.
+        steps: optimizer steps of the whole training, for the schedule.
+
+    The mean of the losses since `take_train_loss` is a part of the checkpoint.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.steps = steps
+        self._loss_sum = torch.zeros((), dtype=torch.float64)
+        self._loss_count = 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean binary cross-entropy of one batch.
+
+        Raises:
+            NotFiniteError: the loss is infinite or not a number; nothing is updated.
+        """
+        loss = F.binary_cross_entropy_with_logits(self.network(batch.dense, batch.sparse), batch.label)
+        value = loss.detach()
+        step = self.global_step
+        if value.device.type == "cpu" or step % CHECK_EVERY == 0:
+            figure = value.item()
+            if not math.isfinite(figure):
+                raise NotFiniteError(f"the loss of step {step} is {figure}")
+        if step % LOG_EVERY == 0 and self.logger is not None:
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.logger.log_metrics({"train/log_loss": value.item(), "train/learning_rate": rate}, step)
+        self._loss_sum = self._loss_sum.to(value.device) + value
+        self._loss_count += 1
+        return loss
+
+    def take_train_loss(self) -> float:
+        """Mean loss since the last call."""
+        mean = self._loss_sum.item() / max(1, self._loss_count)
+        self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
+        return mean
+
+    def configure_optimizers(self) -> Any:
+        optimizer = build_optimizer(self.network, self.recipe)
+        schedule = build_schedule(optimizer, self.recipe, self.steps)
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["train_loss"] = {"sum": self._loss_sum.item(), "count": self._loss_count}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint["train_loss"]
+        self._loss_sum, self._loss_count = torch.tensor(kept["sum"], dtype=torch.float64), kept["count"]

@@ -1,0 +1,91 @@
+"""Lightning's Trainer as every training here uses it: quiet, tidy, without sanity check or pickles."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from nasrec_nni.training.checkpoint import SafeCheckpointIO
+from nasrec_nni.training.progress import Progress
+
+LOGGERS = ("pytorch_lightning", "lightning_fabric")  # "GPU available: …", "`Trainer.fit` stopped: …", tips
+NOISE = (
+    ".*does not have many workers.*",  # batches are one gather from memory-mapped arrays
+    ".*smaller than the logging interval.*",
+    ".*GPU available but not used.*",
+    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 on torch 2.13
+    ".*resuming from a checkpoint that ended before the epoch ended.*",  # ResumableLoader starts at the right batch
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's information and known warnings are not shown inside the block; its other warnings are."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in NOISE:
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.WARNING)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def make_trainer(
+    folder: Path,
+    *,
+    callbacks: Sequence[Callback] = (),
+    epochs: int | None = None,
+    progress: bool = True,
+    tensorboard: Path | None = None,
+    first_step: int | None = None,
+    device: str = "auto",
+    kind: Callable[..., Trainer] = Trainer,
+    **more: Any,
+) -> Trainer:
+    """A Trainer that writes checkpoints by SafeCheckpointIO and nothing of its own.
+
+    Args:
+        folder: of this training; Lightning's default root.
+        callbacks: in order; a `CheckpointKeeper` runs last wherever it stands.
+        epochs: passes over the loader.
+        progress: a bar on stderr.
+        tensorboard: folder of the event files; none are written without it.
+        first_step: of a resumed training; later points of an earlier attempt are dropped from TensorBoard.
+        device: `auto`, `cpu`, `cuda`.
+        kind: makes the Trainer; NNI's evaluator wants its own traced class.
+        more: any other argument of Lightning's Trainer (`devices`, `strategy`, `precision`, …).
+
+    Clipping is the optimizer's; validation is a callback's.
+    """
+    logger: TensorBoardLogger | bool = False
+    if tensorboard is not None:
+        purge: dict[str, Any] = {} if first_step is None else {"purge_step": first_step}
+        logger = TensorBoardLogger(str(tensorboard.parent), name=tensorboard.name, version="", **purge)
+    settings: dict[str, Any] = {
+        "default_root_dir": str(folder),
+        "max_epochs": epochs,
+        "callbacks": [*callbacks, *([Progress()] if progress else [])],
+        "logger": logger,
+        "accelerator": device,
+        "devices": 1,
+        "plugins": [SafeCheckpointIO()],
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+    }
+    with quiet():
+        return kind(**(settings | more))
