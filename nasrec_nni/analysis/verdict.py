@@ -1,0 +1,150 @@
+"""Is the winner's gain more than noise? Differences paired over seeds, said in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from nasrec_nni.analysis.leaderboard import Kind, Standing
+
+CONFIDENCE = 0.95
+NAMES: dict[Kind, str] = {
+    "searched": "searched network",
+    "random": "random architecture",
+    "hand-made": "hand-made model",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Log loss of `model` minus that of `other`, on the same rows, seed by seed; below 0 means `model` is better.
+
+    Args:
+        model: name of the first model.
+        other: name of the second.
+        split: `test`, or `validation` while the test split is closed.
+        seeds: the seeds that both were trained with.
+        mean: of the differences.
+        low: lower end of the interval of `CONFIDENCE`; None for a single seed.
+        high: upper end.
+    """
+
+    model: str
+    other: str
+    split: str
+    seeds: tuple[int, ...]
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def within_noise(self) -> bool | None:
+        """Whether the interval holds 0; None if one seed leaves no interval."""
+        return None if self.low is None or self.high is None else self.low <= 0 <= self.high
+
+
+def paired_difference(first: Standing, second: Standing) -> Difference | None:
+    """The difference over the seeds that both have, with Student's t interval; None without a common seed."""
+    from scipy.stats import t
+
+    opened = first.test_log_loss is not None and second.test_log_loss is not None
+    name = "test_log_loss" if opened else "val_log_loss"
+    left, right = ({r.seed: getattr(r, name) for r in standing.results} for standing in (first, second))
+    seeds = tuple(sorted(left.keys() & right.keys()))
+    if not seeds:
+        return None
+    differences = [left[seed] - right[seed] for seed in seeds]
+    mean, low, high = fmean(differences), None, None
+    if len(seeds) > 1:
+        factor = float(t.ppf((1 + CONFIDENCE) / 2, len(seeds) - 1))
+        half = factor * stdev(differences) / len(seeds) ** 0.5
+        low, high = mean - half, mean + half
+    split = "test" if opened else "validation"
+    return Difference(first.model, second.model, split, seeds, mean, low, high)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who won, and against whom it is measured.
+
+    Args:
+        headline: who won and whether that is more than noise, one sentence.
+        detail: the difference and its interval in figures, one sentence.
+        winner: first by the winner rule.
+        rival: the best searched network if a hand-made model won, else the best hand-made one; None if there is none.
+        difference: winner minus rival.
+    """
+
+    headline: str
+    detail: str
+    winner: Standing
+    rival: Standing | None
+    difference: Difference | None
+
+
+def verdict(table: Sequence[Standing]) -> Verdict:
+    """Judge standings that are ordered by the winner rule.
+
+    Raises:
+        ValueError: there is no standing.
+    """
+    if not table:
+        raise ValueError("no model was trained")
+    winner = table[0]
+    wanted = "searched" if winner.kind == "hand-made" else "hand-made"
+    rival = next((standing for standing in table if standing.kind == wanted), None)
+    who = f"The {NAMES[winner.kind]} {winner.model}"
+    if rival is None:
+        headline = f"{who} won; no {wanted} model was trained, so the gain cannot be judged."
+        return Verdict(headline, f"Its log loss is {_loss(winner)}.", winner, None, None)
+    difference = paired_difference(winner, rival)
+    headline = f"{who} won against the best {NAMES[rival.kind]}, {rival.model}{_judgement(difference)}."
+    return Verdict(headline, _detail(winner, rival, difference), winner, rival, difference)
+
+
+def random_architectures(table: Sequence[Standing]) -> str | None:
+    """How good an average random architecture is, one sentence; None if none was trained."""
+    drawn = [standing for standing in table if standing.kind == "random"]
+    if not drawn:
+        return None
+    opened = all(standing.test_log_loss for standing in drawn)
+    losses = [((s.test_log_loss if opened else None) or s.val_log_loss).mean for s in drawn]
+    split = "test" if opened else "validation"
+    if len(losses) == 1:
+        return f"The random architecture trained to compare with has a {split} log loss of {losses[0]:.4f}."
+    return (
+        f"An average random architecture of the same space has a {split} log loss of {fmean(losses):.4f} ± "
+        f"{stdev(losses):.4f} (mean and deviation over {len(losses)} architectures)."
+    )
+
+
+def _judgement(difference: Difference | None) -> str:
+    if difference is None:
+        return "; they share no seed, so the gain cannot be judged"
+    if difference.within_noise is None:
+        return "; with a single seed this cannot be told from noise"
+    if difference.within_noise:
+        return ", but the gain is within noise"
+    if difference.mean > 0:
+        return f" by the rule (validation), but on the {difference.split} rows it is worse, by more than noise"
+    return ", and the gain is more than noise"
+
+
+def _detail(winner: Standing, rival: Standing, difference: Difference | None) -> str:
+    text = f"Log loss {_loss(winner)} against {_loss(rival)}"
+    if difference is None:
+        return f"{text}."
+    text += f"; paired difference {_signed(difference.mean)}"
+    if difference.low is None or difference.high is None:
+        return f"{text} on seed {difference.seeds[0]} alone ({difference.split} rows)."
+    interval = f"{CONFIDENCE:.0%} interval {_signed(difference.low)} to {_signed(difference.high)}"
+    return f"{text} ({interval}, {len(difference.seeds)} seeds, {difference.split} rows; below 0 favours the winner)."
+
+
+def _loss(standing: Standing) -> str:
+    return (standing.test_log_loss or standing.val_log_loss).text()
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")

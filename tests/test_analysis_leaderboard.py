@@ -1,0 +1,187 @@
+"""Winner rule, means and deviations, files, paired differences and the sentence about them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+from dataclasses import astuple, replace
+from pathlib import Path
+
+import pytest
+from scipy.stats import ttest_rel
+
+from nasrec_nni.analysis.leaderboard import Result, Standing, standings, write_leaderboard, write_results
+from nasrec_nni.analysis.objectives import AUC, LOG_LOSS
+from nasrec_nni.analysis.verdict import paired_difference, random_architectures, verdict
+from nasrec_nni.errors import UserError
+from nasrec_nni.plugins import registry
+
+RESULT = Result("dlrm", None, 0, 0.31, 0.89, 0.313, 0.897, 1.01, 1000, 50, 5000, 63.0)
+
+
+def model(
+    name: str, val: list[float], test: list[float | None], macs: int = 1000, architecture: str | None = None
+) -> list[Result]:
+    return [
+        replace(RESULT, model=name, architecture=architecture, seed=s, val_log_loss=v, test_log_loss=t, live_macs=macs)
+        for s, (v, t) in enumerate(zip(val, test, strict=True))
+    ]
+
+
+def named(table: list[Standing]) -> list[str]:
+    return [standing.model for standing in table]
+
+
+# ---- the rule ------------------------------------------------------------------------------------------------------
+
+
+def test_the_rule_reads_validation_and_never_test() -> None:
+    results = model("a", [0.30, 0.32], [0.50, 0.50]) + model("b", [0.31, 0.32], [0.10, 0.10])
+    assert named(standings(results)) == ["a", "b"]
+    closed = [replace(result, test_log_loss=None, test_auc=None, calibration=None) for result in results]
+    assert named(standings(closed)) == ["a", "b"]
+
+
+def test_it_takes_the_mean_and_not_the_best_seed() -> None:
+    assert named(standings(model("lucky", [0.1, 0.9], [0, 0]) + model("steady", [0.4, 0.4], [0, 0])))[0] == "steady"
+
+
+def test_ties_go_to_fewer_macs_then_to_the_name() -> None:
+    results = model("x", [0.3], [0.3], macs=20) + model("b", [0.3], [0.3], macs=10) + model("a", [0.3], [0.3], macs=20)
+    for seed in range(5):
+        random.Random(seed).shuffle(results)
+        assert named(standings(results)) == ["b", "a", "x"]
+
+
+def test_means_and_sample_deviations() -> None:
+    (standing,) = standings(model("a", [0.1, 0.2, 0.6], [0.2, 0.2, 0.2]))
+    assert astuple(standing.val_log_loss) == pytest.approx((0.3, math.sqrt(0.14 / 2)))
+    assert standing.test_log_loss is not None
+    assert astuple(standing.test_log_loss) == pytest.approx((0.2, 0))
+    assert standing.seeds == (0, 1, 2)
+
+
+def test_one_seed_has_no_deviation_and_a_missing_figure_no_mean() -> None:
+    (one,) = standings(model("a", [0.3], [None]))
+    assert one.val_log_loss.deviation is None
+    assert one.val_log_loss.text() == "0.3000"
+    assert one.test_log_loss is None
+    (half,) = standings(model("a", [0.3, 0.3], [0.3, None]))
+    assert half.test_log_loss is None
+
+
+def test_wrong_results_are_refused() -> None:
+    with pytest.raises(ValueError, match="seed twice"):
+        standings([RESULT, RESULT])
+    with pytest.raises(ValueError, match="is nan"):
+        standings([replace(RESULT, val_log_loss=math.nan)])
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_files_hold_what_was_measured(tmp_path: Path) -> None:
+    hostile = 'a,"b"\n<c>'
+    results = model(hostile, [0.3, 0.32], [0.31, None], architecture="ab12") + model("lr", [0.5], [0.5])
+    write_results(results, tmp_path / "results.csv")
+    rows = list(csv.DictReader((tmp_path / "results.csv").open(newline="")))
+    assert [row["model"] for row in rows] == [hostile, hostile, "lr"]
+    assert [row["test_log_loss"] for row in rows] == ["0.31", "", "0.5"]
+    assert float(rows[1]["val_log_loss"]) == 0.32
+    write_leaderboard(standings(results), tmp_path / "leaderboard.csv")
+    board = list(csv.DictReader((tmp_path / "leaderboard.csv").open(newline="")))
+    assert [(row["rank"], row["model"], row["seeds"]) for row in board] == [("1", hostile, "0 1"), ("2", "lr", "0")]
+    assert float(board[0]["val_log_loss_mean"]) == pytest.approx(0.31)
+    assert board[0]["test_log_loss_mean"] == board[1]["val_log_loss_deviation"] == ""
+
+
+# ---- differences ---------------------------------------------------------------------------------------------------
+
+
+def test_paired_interval_equals_scipy() -> None:
+    first: list[float | None] = [0.310, 0.316, 0.313]
+    second: list[float | None] = [0.315, 0.318, 0.319]
+    a, b = standings(model("a", [0.1] * 3, first) + model("b", [0.2] * 3, second))
+    found, expected = paired_difference(a, b), ttest_rel(first, second).confidence_interval(0.95)
+    assert found is not None
+    assert found.mean == pytest.approx(-0.0043333333)
+    assert found.low == pytest.approx(expected.low)
+    assert found.high == pytest.approx(expected.high)
+    assert found.split == "test"
+
+
+def test_pairs_are_made_by_seed_and_only_common_ones() -> None:
+    left = [replace(RESULT, model="a", seed=s, test_log_loss=0.1 * s) for s in (3, 1, 2)]
+    right = [replace(RESULT, model="b", seed=s, test_log_loss=0.1 * s + 1) for s in (2, 3, 4)]
+    by_name = {standing.model: standing for standing in standings(left + right)}
+    found = paired_difference(by_name["a"], by_name["b"])
+    assert found is not None
+    assert found.seeds == (2, 3)
+    assert found.mean == pytest.approx(-1)
+    lonely = standings([replace(RESULT, seed=9)])[0]
+    assert paired_difference(by_name["a"], lonely) is None
+
+
+@pytest.mark.parametrize(
+    ("searched", "hand_made", "words"),
+    [
+        (([0.1] * 3, [0.300, 0.301, 0.302]), ([0.2] * 3, [0.310, 0.311, 0.3121]), "more than noise."),
+        (([0.1] * 3, [0.300, 0.320, 0.310]), ([0.2] * 3, [0.310, 0.311, 0.312]), "but the gain is within noise."),
+        (([0.1] * 3, [0.310, 0.311, 0.3121]), ([0.2] * 3, [0.300, 0.301, 0.302]), "it is worse, by more than noise."),
+        (([0.1], [0.300]), ([0.2], [0.310]), "with a single seed this cannot be told from noise."),
+    ],
+)
+def test_the_sentence(
+    searched: tuple[list[float], list[float | None]], hand_made: tuple[list[float], list[float | None]], words: str
+) -> None:
+    found = verdict(standings(model("net", *searched, architecture="ab") + model("dlrm", *hand_made)))
+    assert found.headline.startswith("The searched network net won against the best hand-made model, dlrm")
+    assert found.headline.endswith(words)
+    assert "paired difference" in found.detail
+
+
+def test_a_hand_made_winner_is_measured_against_the_best_searched_network() -> None:
+    results = model("fm", [0.1] * 2, [0.3] * 2) + model("lr", [0.2] * 2, [0.3] * 2)
+    results += model("net", [0.3] * 2, [0.3] * 2, architecture="ab")
+    found = verdict(standings(results))
+    assert found.headline.startswith("The hand-made model fm won against the best searched network, net")
+    assert found.rival is not None
+    assert found.rival.model == "net"
+
+
+def test_a_random_architecture_is_never_called_searched() -> None:
+    drawn = [replace(r, random=True) for r in model("random-1", [0.1] * 2, [0.30] * 2, architecture="cd")]
+    more = [replace(r, random=True) for r in model("random-2", [0.4] * 2, [0.32] * 2, architecture="ef")]
+    others = model("dlrm", [0.2] * 2, [0.31] * 2) + model("net", [0.3] * 2, [0.33] * 2, architecture="ab")
+    table = standings(drawn + more + others)
+    assert [standing.kind for standing in table] == ["random", "hand-made", "searched", "random"]
+    assert verdict(table).headline.startswith("The random architecture random-1 won against the best hand-made model")
+    without = verdict(standings(more + others))
+    assert without.rival is not None
+    assert without.rival.model == "net"
+    words = random_architectures(table)
+    assert words is not None
+    assert "test log loss of 0.3100 ± 0.0141 (mean and deviation over 2 architectures)" in words
+    assert random_architectures(standings(others)) is None
+
+
+def test_nobody_to_compare_with() -> None:
+    assert "no searched model was trained" in verdict(standings([RESULT])).headline
+    with pytest.raises(ValueError, match="no model"):
+        verdict([])
+
+
+# ---- objectives ----------------------------------------------------------------------------------------------------
+
+
+def test_objectives_are_turned_so_that_lower_is_better() -> None:
+    class Score:
+        log_loss = 0.4
+        auc: float | None = 0.8
+
+    assert registry("objectives").load("log_loss") is LOG_LOSS
+    assert (LOG_LOSS.value(Score()), AUC.value(Score())) == (0.4, -0.8)
+    Score.auc = None
+    with pytest.raises(UserError, match="same label"):
+        AUC.value(Score())
