@@ -168,7 +168,10 @@ class SearchConfig(Model):
 class RetrainConfig(Model):
     """Training from scratch of the best candidates beside hand-made models."""
 
-    top_k: Positive = Field(2, description="best candidates to retrain")
+    top_k: Annotated[int, Field(ge=0)] = Field(
+        2, description="best candidates to retrain; 0 trains no supernet and searches nothing"
+    )
+    random: Annotated[int, Field(ge=0)] = Field(0, description="random architectures trained beside them, to compare")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="one training each")
     layer_norm: bool = Field(False, description="layer norm behind linear maps (published: off)")
     recipe: RecipeField = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))

@@ -53,11 +53,19 @@ class NASRecNetwork(nn.Module):
         sizes: what data and space fix.
         table: the embedding table.
         dropout: on the output of dense operators while training (ours).
+        embedding: an existing table to share instead of a new one.
 
     Every parameter is the leading block of the supernet's parameter of the same name.
     """
 
-    def __init__(self, path: Path | Architecture, sizes: Sizes, table: TableSettings, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: Path | Architecture,
+        sizes: Sizes,
+        table: TableSettings,
+        dropout: float = 0.0,
+        embedding: FusedEmbedding | None = None,
+    ) -> None:
         super().__init__()
         if len(table.rows_per_field) != sizes.fields:
             raise ValueError(f"{len(table.rows_per_field)} tables for {sizes.fields} sparse fields")
@@ -65,7 +73,7 @@ class NASRecNetwork(nn.Module):
         self.live = liveness(self.path)
         self.sizes = sizes
         self.dropout = dropout
-        self.embedding = table.build(sizes.embedding)
+        self.embedding = table.build(sizes.embedding) if embedding is None else embedding
         self.blocks = nn.ModuleList(path_blocks(self.path, sizes))
         self.head = path_head(self.path, sizes)
 

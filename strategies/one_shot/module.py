@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from nasrec_nni.profiling import profile
 from nasrec_nni.strategies.sampling.sampler import PathSampler, architectures
 from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
@@ -17,6 +18,8 @@ from nasrec_nni.operators.slices import SliceTape
 
 class PathModule(BaseOneShotLightningModule):  # type: ignore[misc]
     """Wraps the evaluator's module. One draw a step gives a list of (path, role); their losses are added.
+
+    `row_macs` is the work so far, rows × live MACs of each path, by which strategies can be compared at equal cost.
 
     Args:
         training_module: the evaluator's module. If it has a `slice_tape`, its optimizer reads slice gradients
@@ -34,6 +37,7 @@ class PathModule(BaseOneShotLightningModule):  # type: ignore[misc]
         seed: int,
     ) -> None:
         super().__init__(training_module)
+        self.row_macs = 0
         self._make_sampler = make_sampler
         self._validation_paths = validation_paths
         self._seed = seed
@@ -62,6 +66,7 @@ class PathModule(BaseOneShotLightningModule):  # type: ignore[misc]
         with tape.recording() if tape is not None else nullcontext():
             for path, _role in self.sampler.draw(self.trainer.global_step):
                 self.model.activate(path)
+                self.row_macs += len(batch.label) * profile(path, self.model.sizes).live_macs
                 loss = self.training_module.training_step(batch, batch_index)
                 total = loss if total is None else total + loss
         assert total is not None
@@ -71,6 +76,12 @@ class PathModule(BaseOneShotLightningModule):  # type: ignore[misc]
         for path in self.validation_paths:
             self.model.activate(path)
             self.training_module.validation_step(batch, batch_index)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["row_macs"] = self.row_macs
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.row_macs = checkpoint["row_macs"]
 
     def on_validation_epoch_end(self) -> None:
         """NNI's wrapper does not forward this hook."""

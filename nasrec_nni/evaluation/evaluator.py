@@ -1,0 +1,143 @@
+"""Scores an architecture with the supernet's weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.config import SearchConfig
+from nasrec_nni.data.batch import Batch
+from nasrec_nni.data.loader import Batches
+from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.errors import UserError
+from nasrec_nni.evaluation.last_layer import fit_adagrad, fit_lbfgs
+from nasrec_nni.evaluation.supernet import Supernet
+from nasrec_nni.metrics import auc, row_losses
+from nasrec_nni.network import NASRecNetwork
+
+CHUNK = 8192  # rows the frozen part runs on at once
+HEAD_STREAM, SCORE_STREAM = 1, 2
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a candidate is.
+
+    Args:
+        log_loss: mean over the scored validation rows, float64.
+        auc: of the same rows; `None` if they hold one class.
+        losses: the loss of each row, for comparing two candidates in pairs.
+        cpu_seconds: process CPU time of the evaluation.
+        head_rows: training rows the last layer was refitted on.
+        score_rows: validation rows scored.
+    """
+
+    log_loss: float
+    auc: float | None
+    losses: np.ndarray
+    cpu_seconds: float
+    head_rows: int
+    score_rows: int
+
+
+class Evaluator:
+    """Slices a candidate, refits its last layer on cached features, scores it on rows fixed for all.
+
+    Args:
+        folder: a trained supernet.
+        prepared: the set it was trained on; only its training and validation splits are read.
+        config: how many rows, which solver.
+        seed: picks the rows.
+        device: where networks run.
+
+    Attributes:
+        head_rows: training row numbers the last layer is refitted on.
+        score_rows: validation row numbers that are scored.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        prepared: PreparedSet,
+        config: SearchConfig,
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        self.supernet = Supernet(folder, device)
+        if self.supernet.facts.data != prepared.fingerprint:
+            raise UserError(
+                "the supernet was trained on another prepared set",
+                value=prepared.fingerprint,
+                where=str(folder),
+                allowed=self.supernet.facts.data,
+                hint="Search on the set it was trained on, or train it again",
+            )
+        self.config = config
+        self.device = self.supernet.device
+        self.head_rows = _some(prepared.rows("train"), config.head_rows, [seed, HEAD_STREAM])
+        self.score_rows = _some(prepared.rows("val"), config.score_rows, [seed, SCORE_STREAM])
+        self._head = Batches(prepared, self.head_rows, CHUNK, None)
+        self._score = Batches(prepared, self.score_rows, CHUNK, None)
+
+    @torch.no_grad()
+    def evaluate(self, architecture: Architecture) -> Score:
+        """Raises UserErrors if the architecture is not in the supernet's space."""
+        begin = time.process_time()
+        network = self.supernet.network(architecture)
+        head = self._fit(network)
+        losses, scores, labels = [], [], []
+        for batch in self._batches(self._score):
+            logits = _logits(network.features(batch.dense, batch.sparse), head)
+            scores.append(logits.numpy(force=True))
+            labels.append(batch.label.numpy(force=True))
+            losses.append(row_losses(labels[-1], scores[-1]))
+        all_losses = np.concatenate(losses)
+        return Score(
+            log_loss=float(all_losses.mean(dtype=np.float64)),
+            auc=auc(np.concatenate(labels), np.concatenate(scores)),
+            losses=all_losses,
+            cpu_seconds=time.process_time() - begin,
+            head_rows=len(self.head_rows),
+            score_rows=len(all_losses),
+        )
+
+    def _batches(self, batches: Batches) -> Iterator[Batch]:
+        for step in range(len(batches)):
+            yield Batch(*(tensor.to(self.device) for tensor in batches.batch(0, step)))
+
+    def _fit(self, network: NASRecNetwork) -> Tensor:
+        features, labels = [], []
+        for batch in self._batches(self._head):
+            features.append(network.features(batch.dense, batch.sparse))
+            labels.append(batch.label)
+        x, y = torch.cat(features), torch.cat(labels)
+        start = shared_head(network)
+        if self.config.head == "adagrad":
+            return fit_adagrad(x, y, start)
+        return fit_lbfgs(x, y, start, self.config.head_ridge)
+
+
+def shared_head(network: NASRecNetwork) -> Tensor:
+    """The last layer's weights in the order of its features, then its bias: `[D + 1]`."""
+    head = network.head
+    merger_rows = 0 if head.merger is None else head.merger.shape[1]
+    return torch.cat((head.vector(head.dense.shape[0], head.sparse.shape[1], merger_rows), head.bias)).detach()
+
+
+def _logits(features: Tensor, head: Tensor) -> Tensor:
+    return torch.addmv(head[-1].expand(len(features)), features, head[:-1])
+
+
+def _some(rows: np.ndarray, count: int | None, seed: list[int]) -> np.ndarray:
+    """A seeded subset in the order of the file, or all rows if there are not more."""
+    if count is None or count >= len(rows):
+        return rows
+    chosen = np.random.default_rng(seed).choice(len(rows), count, replace=False)
+    return rows[np.sort(chosen)]

@@ -1,0 +1,76 @@
+"""Post-training fine-tuning: the last layer of a candidate refitted on its cached features.
+
+The frozen part has run once; what is left is logistic regression on at most some thousand features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def fit_lbfgs(features: Tensor, labels: Tensor, start: Tensor, ridge: float, iterations: int = 100) -> Tensor:
+    """Minimise the mean log loss plus `ridge / 2 · ‖w − start‖²`; convex and deterministic (ours).
+
+    Args:
+        features: `[N, D]`.
+        labels: `[N]`, 0 or 1.
+        start: `[D + 1]`, weights and then the bias: the supernet's shared last layer.
+        ridge: pull towards `start`; the bias is free.
+        iterations: most L-BFGS iterations.
+
+    Returns:
+        `[D + 1]`.
+    """
+    begin = start.double().numpy(force=True)
+    free = np.append(np.full(len(begin) - 1, ridge), 0.0)
+
+    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = torch.from_numpy(vector).to(features)
+        logits = torch.addmv(weights[-1].expand(len(features)), features, weights[:-1])
+        value = F.binary_cross_entropy_with_logits(logits.double(), labels.double()).item()
+        residual = (torch.sigmoid(logits) - labels) / len(labels)
+        gradient = torch.cat((features.T @ residual, residual.sum().unsqueeze(0))).double().numpy(force=True)
+        away = vector - begin
+        return value + 0.5 * float(free @ away**2), gradient + free * away
+
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "gtol": 1e-5})
+    return torch.from_numpy(found.x).to(features)
+
+
+def fit_adagrad(
+    features: Tensor, labels: Tensor, start: Tensor, batch: int = 512, steps: int = 500, peak: float = 0.04
+) -> Tensor:
+    """The authors' procedure: Adagrad with fresh state, eps 1e-2, cosine with 10 % warm-up, clip 5.
+
+    Args:
+        features: `[N, D]`; batches are taken in order and start over at the end.
+        labels: `[N]`.
+        start: `[D + 1]`, weights and then the bias.
+        batch: rows a step.
+        steps: steps.
+        peak: learning rate.
+
+    Source: NASRec, authors' implementation (SPEC section 7).
+    """
+    vector = start.clone()
+    state = torch.zeros_like(vector)
+    warmup, lowest = steps // 10, 1e-8
+    for step in range(steps):
+        if step < warmup:
+            rate = lowest + (peak - lowest) * step / warmup
+        else:
+            rate = lowest + (peak - lowest) * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+        begin = step * batch % len(features)
+        x, y = features[begin : begin + batch], labels[begin : begin + batch]
+        residual = (torch.sigmoid(torch.addmv(vector[-1].expand(len(x)), x, vector[:-1])) - y) / len(y)
+        gradient = torch.cat((x.T @ residual, residual.sum().unsqueeze(0)))
+        gradient = gradient * torch.clamp(5.0 / (gradient.norm() + 1e-6), max=1.0)
+        state += gradient.square()
+        vector -= rate * gradient / (state.sqrt() + 1e-2)
+    return vector

@@ -1,0 +1,144 @@
+"""Train the one supernet of a run: our strategies, NNI's evaluator and engine, Lightning's loop."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from nni.nas.evaluator.pytorch import Lightning, Trainer
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
+from pytorch_lightning import LightningModule
+from pytorch_lightning import Trainer as AnyTrainer
+from pytorch_lightning.callbacks import Callback
+from safetensors.torch import save_file
+
+from nasrec_nni.config import Config
+from nasrec_nni.data.loader import Batches
+from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
+from nasrec_nni.files import atomic_path
+from nasrec_nni.operators.optimizers import sparse_gradients_for
+from nasrec_nni.search_spaces.space import NASRecSpace
+from nasrec_nni.strategies.one_shot.strategies import PathStrategy
+from nasrec_nni.strategies.one_shot.training import SupernetTraining
+from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded
+from nasrec_nni.training.loader import ResumableLoader
+from nasrec_nni.training.trainer import make_trainer, quiet
+
+CHECKPOINT = "checkpoint"
+EVALUATION_BATCH = 4096
+
+
+class Clock(Callback):
+    """Seconds spent in training, those before a resume included."""
+
+    def __init__(self) -> None:
+        self.cpu_seconds = self.wall_seconds = 0.0
+        self._began = (0.0, 0.0)
+
+    def on_train_start(self, trainer: AnyTrainer, pl_module: LightningModule) -> None:
+        self._began = (time.process_time() - self.cpu_seconds, time.monotonic() - self.wall_seconds)
+
+    def state_dict(self) -> dict[str, Any]:
+        self.cpu_seconds = time.process_time() - self._began[0]
+        self.wall_seconds = time.monotonic() - self._began[1]
+        return {"cpu_seconds": self.cpu_seconds, "wall_seconds": self.wall_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.cpu_seconds, self.wall_seconds = state_dict["cpu_seconds"], state_dict["wall_seconds"]
+
+
+def make_space(config: Config, prepared: PreparedSet) -> NASRecSpace:
+    """The configured search space on the columns of a prepared set."""
+    recipe, chosen = config.supernet.recipe, config.space
+    return NASRecSpace(
+        dense=prepared.dense_width,
+        rows_per_field=prepared.rows_per_field,
+        space=chosen.name,
+        layer_norm=config.supernet.layer_norm,
+        sparse_gradients=sparse_gradients_for(recipe),
+        embedding_init=recipe.embedding_init,
+        max_rows_per_field=config.supernet.max_rows_per_field,
+        dropout=recipe.dropout,
+        **chosen.model_dump(exclude={"name"}),
+    )
+
+
+def train_supernet(
+    config: Config, prepared: PreparedSet, folder: Path, *, progress: bool = True, tensorboard: Path | None = None
+) -> SupernetFacts:
+    """Train, resume or just read the supernet of a folder.
+
+    Writes `folder/model.safetensors` and, last, `folder/supernet.json`; until then `folder/checkpoint` is what a
+    killed training goes on from, with equal bits on the same machine, threads and versions.
+
+    Raises:
+        UserError: another training's folder, a damaged file, or the training diverged.
+        KeyboardInterrupt, SystemExit: interrupted, state saved.
+    """
+    if (folder / FACTS).exists():
+        return SupernetFacts.read(folder)
+    settings, recipe = config.supernet, config.supernet.recipe
+    torch.manual_seed(config.seed)
+    space = make_space(config, prepared)
+    rows = prepared.rows("train")
+    batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last=len(rows) >= recipe.batch)
+    loader = ResumableLoader(batches)
+    steps = len(batches) * recipe.epochs
+    strategy = PathStrategy(
+        distribution=settings.strategy,
+        counts=settings.counts,
+        warmup_steps=round(settings.warmup * steps),
+        seed=config.seed,
+        validation_paths=settings.validation_architectures,
+    )
+    clock = Clock()
+    identity = config.model_dump(mode="json", include={"seed", "space", "supernet"}) | {"data": prepared.fingerprint}
+    keeper = CheckpointKeeper(folder / CHECKPOINT, loader, settings.checkpoint_every, identity=identity)
+    resumed = keeper.resume_from()
+    trainer = make_trainer(
+        folder,
+        callbacks=[StepSeed(config.seed), clock, keeper],
+        epochs=recipe.epochs,
+        progress=progress,
+        tensorboard=tensorboard,
+        first_step=keeper.saved_steps(),
+        device=config.device,
+        kind=Trainer,
+        val_check_interval=min(settings.validate_every, len(batches)),
+    )
+    validation = Batches(prepared, prepared.rows("val")[: settings.validation_rows], EVALUATION_BATCH, None)
+    evaluator = Lightning(
+        SupernetTraining(recipe, steps),
+        trainer,
+        train_dataloaders=loader,
+        val_dataloaders=ResumableLoader(validation),
+        fit_kwargs={"ckpt_path": resumed},
+    )
+    with guarded(keeper.path), quiet():
+        strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+    return _finish(folder, strategy, prepared, clock, steps, len(batches) * recipe.batch)
+
+
+def _finish(
+    folder: Path, strategy: PathStrategy, prepared: PreparedSet, clock: Clock, steps: int, rows: int
+) -> SupernetFacts:
+    supernet = strategy.supernet
+    weights = {name: parameter.detach().contiguous() for name, parameter in supernet.named_parameters()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    training = clock.state_dict() | {
+        "steps": steps,
+        "rows_per_epoch": rows,
+        "row_macs": strategy.oneshot_module.row_macs,
+        "strategy": strategy.distribution.name,
+        "warmup_steps": strategy.warmup_steps,
+    }
+    facts = SupernetFacts(supernet.description, supernet.sizes, supernet.table, prepared.fingerprint, training)
+    facts.write(folder)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return facts
