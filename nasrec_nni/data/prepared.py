@@ -1,0 +1,145 @@
+"""A folder of memory-mapped arrays, verified when opened, with its test rows behind a door of their own.
+
+dense.npy [N, dense] float32 · sparse.npy [N, F] int32 · label.npy [N] float32 · split-{train,val,test}.npy int64
+vocabulary.parquet · schema.json · manifest.json (written last) · probability.npy [N] float64 (synthetic only)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrec_nni.data.schema import Schema
+from nasrec_nni.errors import UserError
+from nasrec_nni.files import fingerprint, read_json, sha256
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+AGAIN = "Prepare the log again"
+HEADER = 128  # bytes before the elements in a .npy file
+NEEDED = ("dense.npy", "sparse.npy", "label.npy", "split-train.npy", "split-val.npy", "split-test.npy", "schema.json")
+
+
+class PreparedSet:
+    """The rows of a log as every network reads them. Open one with `load`.
+
+    Attributes:
+        folder: where it is.
+        schema: its columns.
+        manifest: counts, options and versions of its making.
+        fingerprint: of arrays, splits and schema; equal fingerprints, equal training.
+        dense: `[N, dense]` float32.
+        sparse: `[N, F]` int32, ids per field, not offset.
+        label: `[N]` float32, 0 or 1.
+    """
+
+    def __init__(self, folder: Path, schema: Schema, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self.schema = schema
+        self.manifest = manifest
+        self.fingerprint: str = manifest["fingerprint"]
+        self.facts: dict[str, Any] = manifest["facts"]
+        self.dense: NDArray[np.float32] = _mapped(folder / "dense.npy")
+        self.sparse: NDArray[np.int32] = _mapped(folder / "sparse.npy")
+        self.label: NDArray[np.float32] = _mapped(folder / "label.npy")
+
+    @classmethod
+    def load(cls, folder: Path | str, *, verify: bool = True) -> PreparedSet:
+        """Open a prepared set.
+
+        Args:
+            folder: made by `prepare`.
+            verify: hash every file; sizes are compared in any case.
+
+        Raises:
+            UserError: it is none, is of another format, or a file was changed.
+        """
+        folder = Path(folder)
+        if not (folder / MANIFEST).is_file():
+            raise UserError("not a prepared set: it has no manifest.json", where=str(folder), hint="Run nasrec prepare")
+        manifest = read_json(folder / MANIFEST)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            found = manifest.get("format") if isinstance(manifest, dict) else None
+            raise UserError(
+                "a prepared set of another format", value=found, where=str(folder), allowed=str(FORMAT), hint=AGAIN
+            )
+        _verify(folder, manifest.get("files", {}), verify)
+        return cls(folder, Schema.from_dict(read_json(folder / "schema.json")), manifest)
+
+    def rows(self, split: Literal["train", "val"]) -> NDArray[np.int64]:
+        """Row numbers in file order; under the split rule `permutation` in that permutation's order.
+
+        Raises:
+            ValueError: any other split; test rows are for the final step.
+        """
+        if split not in ("train", "val"):
+            raise ValueError(f"rows() opens train and val, not {split!r}: test rows are for the final step")
+        return self._split(split)
+
+    def test_rows(self) -> NDArray[np.int64]:
+        """For the final step only, which counts its reads."""
+        return self._split("test")
+
+    def _split(self, name: str) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = np.load(self.folder / f"split-{name}.npy", allow_pickle=False)
+        return found
+
+    def split_sizes(self) -> dict[str, int]:
+        return {name: size["rows"] for name, size in self.manifest["splits"].items()}
+
+    @property
+    def dense_width(self) -> int:
+        """`w_0`: at least 1."""
+        return max(1, len(self.schema.dense))
+
+    @property
+    def rows_per_field(self) -> tuple[int, ...]:
+        return tuple(column.rows for column in self.schema.sparse)
+
+    @property
+    def dense_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.schema.dense)
+
+    @property
+    def sparse_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.schema.sparse)
+
+
+def identity(schema: Schema, files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Fingerprint of what training sees.
+
+    Reasons do not count, nor does the Parquet file, whose bytes vary with its writer's version.
+    """
+    hashes = {name: entry["sha256"] for name, entry in files.items() if name.endswith(".npy")}
+    columns = {
+        "label": schema.label,
+        "dense": [[column.name, asdict(column.transform)] for column in schema.dense],
+        "sparse": [[column.name, column.rows] for column in schema.sparse],
+    }
+    return fingerprint({"columns": columns, "files": hashes})
+
+
+def _verify(folder: Path, files: Mapping[str, Any], hashes: bool) -> None:
+    missing = [name for name in NEEDED if name not in files]
+    if missing:
+        raise UserError("the manifest does not list a file", value=missing[0], where=str(folder), hint=AGAIN)
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError("a file of the prepared set is gone", where=str(path), hint=AGAIN)
+        size = path.stat().st_size
+        if size != entry["bytes"]:
+            allowed = f"{entry['bytes']} bytes"
+            raise UserError("a file of the prepared set has another size", value=size, where=str(path), allowed=allowed)
+        if hashes and sha256(path) != entry["sha256"]:
+            raise UserError("a file of the prepared set was changed: its sha256 differs", where=str(path), hint=AGAIN)
+
+
+def _mapped(path: Path) -> Any:
+    empty = path.stat().st_size <= HEADER  # an array without elements cannot be mapped
+    return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
