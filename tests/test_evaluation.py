@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nasrec_nni.strategies.one_shot.train import make_space, train_supernet
+from nasrec_nni.strategies.sampling.sampler import architectures
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
@@ -19,8 +21,6 @@ from nasrec_nni.errors import UserError
 from nasrec_nni.evaluation.evaluator import Evaluator, shared_head
 from nasrec_nni.evaluation.last_layer import fit_adagrad, fit_lbfgs
 from nasrec_nni.evaluation.supernet import Supernet
-from nasrec_nni.strategies.one_shot.train import make_space, train_supernet
-from nasrec_nni.strategies.sampling.sampler import architectures
 from nasrec_nni.training.schedule import build_schedule
 
 CONFIG = parse_config(

@@ -9,14 +9,6 @@ from typing import Any
 import nni
 import pytest
 import torch
-from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
-from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.space import RawFormatModelSpace
-from nni.nas.strategy import RandomOneShot
-from torch import Tensor
-
-from nasrec_nni.config import Recipe
-from nasrec_nni.data.batch import Batch
 from nasrec_nni.search_spaces.samples import from_sample
 from nasrec_nni.search_spaces.space import NASRecFull
 from nasrec_nni.strategies.one_shot.strategies import (
@@ -27,6 +19,14 @@ from nasrec_nni.strategies.one_shot.strategies import (
     SingleOperatorSingleConnection,
 )
 from nasrec_nni.strategies.one_shot.training import SupernetTraining
+from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
+from nni.nas.strategy import RandomOneShot
+from torch import Tensor
+
+from nasrec_nni.config import Recipe
+from nasrec_nni.data.batch import Batch
 
 ROWS = (7, 5, 11)
 SIZES: dict[str, Any] = {"blocks": 3, "dense_widths": (16, 32), "sparse_rows": (4, 8)}
@@ -70,9 +70,7 @@ def trainer(folder: Path, **options: Any) -> Any:
 def train(strategy: Any, module: LightningModule, folder: Path, space: NASRecFull | None = None, **options: Any) -> Any:
     torch.manual_seed(0)
     space = space or NASRecFull(dense=5, rows_per_field=ROWS, **SIZES)
-    evaluator = Lightning(
-        module, trainer(folder, **options), train_dataloaders=Batches(12), val_dataloaders=Batches(2)
-    )
+    evaluator = Lightning(module, trainer(folder, **options), train_dataloaders=Batches(12), val_dataloaders=Batches(2))
     strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
     return strategy.supernet
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from nasrec_nni.search_spaces.space import NASRecSpace
+from nasrec_nni.strategies.one_shot.strategies import PathStrategy
+from nasrec_nni.strategies.one_shot.training import SupernetTraining
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
@@ -22,9 +25,6 @@ from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
 from nasrec_nni.files import atomic_path
 from nasrec_nni.operators.optimizers import sparse_gradients_for
-from nasrec_nni.search_spaces.space import NASRecSpace
-from nasrec_nni.strategies.one_shot.strategies import PathStrategy
-from nasrec_nni.strategies.one_shot.training import SupernetTraining
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.trainer import make_trainer, quiet

@@ -17,7 +17,7 @@ from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.training.schedule import build_schedule
 
 
-@nni.trace  # type: ignore[untyped-decorator]
+@nni.trace
 class SupernetTraining(LightningModule):  # type: ignore[misc]
     """BCE on logits for whatever path the model runs.
 
