@@ -87,7 +87,7 @@ MISTAKES: list[tuple[str, Callable[[], None], str, tuple[str, ...]]] = [
         "validate c.yaml",
         ("learning_rate",),
     ),
-    ("heads in config", write("c.yaml", "space: {embedding: 10, heads: 4}\n"), "validate c.yaml", ("heads (4)",)),
+    ("heads in config", write("c.yaml", "space: {embedding: 10, heads: 4}\n"), "validate c.yaml", ("space.heads", "4")),
     (
         "two at once",
         write("c.yaml", "seed: -1\nsupernet: {warmup: 3}\n"),
@@ -126,6 +126,15 @@ MISTAKES: list[tuple[str, Callable[[], None], str, tuple[str, ...]]] = [
         "validate c.yaml",
         ("retrain.baseline_options", "dlrm"),
     ),
+    ("seed too large", write("c.yaml", "seed: 4294967296\n"), "validate c.yaml", ("seed", "4294967296")),
+    (
+        "no rows left for values",
+        write("c.yaml", "supernet: {max_rows_per_field: 1}\n"),
+        "validate c.yaml",
+        ("supernet.max_rows_per_field", "1"),
+    ),
+    ("picture in no folder", nothing, f"draw {ARCHITECTURE} --out /proc/none/a.svg", ("/proc/none",)),
+    ("picture below a file", write("a.txt", ""), f"draw {ARCHITECTURE} --out a.txt/a.svg", ("a.txt",)),
     ("seed twice", write("c.yaml", "retrain: {seeds: [1, 1]}\n"), "validate c.yaml", ("retrain.seeds", "2 times")),
     (
         "more winners than candidates",

@@ -1,11 +1,10 @@
-"""The whole way on a small log, by the installed command: figures, files, reruns, interrupts, kills."""
+"""The whole way on a small log, by the installed command: figures, files, reruns, interrupts."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -202,41 +201,21 @@ def test_a_changed_config_is_refused_then_redone(finished: tuple[RunFolder, Any]
     assert yaml.safe_load(folder.config.read_text())["retrain"]["seeds"] == SEEDS
 
 
+def test_the_copy_of_the_config_goes_on_from_any_folder(
+    finished: tuple[RunFolder, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = finished
+    monkeypatch.chdir(tmp_path)
+    told = nasrec("run", folder.config, "--out", folder.path)
+    assert [stage["state"] for stage in told["stages"]] == ["done before"] * 4 + ["ran"]
+
+
 def test_report_again(finished: tuple[RunFolder, Any]) -> None:
     folder, told = finished
     before = folder.leaderboard.read_text()
     folder.leaderboard.unlink()
     assert nasrec("report", folder.path)["leaderboard"] == told["leaderboard"]
     assert folder.leaderboard.read_text() == before
-
-
-def without_times(path: Path) -> list[dict[str, Any]]:
-    lines = read_lines(path)
-    for line in lines:
-        line["facts"].pop("time")
-        line["facts"].pop("cpu_seconds")
-    return lines
-
-
-def test_a_search_killed_five_times_gives_the_same_candidates(
-    finished: tuple[RunFolder, Any], config: Path, tmp_path: Path
-) -> None:
-    whole, _ = finished
-    folder = RunFolder(tmp_path / "run")
-    nasrec("supernet", config, "--out", folder.path, f"data={{prepared: {whole.data}}}")
-    words = ("search", config, "--out", folder.path, f"data={{prepared: {whole.data}}}")
-    chance = random.Random(4)
-    for kill in range(5):
-        process = start(*words)
-        wanted = 2 * kill + chance.randint(0, 1)
-        deadline = time.monotonic() + 120
-        while process.poll() is None and len(read_lines(folder.candidates)) < wanted and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(chance.random() * 0.02)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    nasrec(*words)
-    assert without_times(folder.candidates) == without_times(whole.candidates)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

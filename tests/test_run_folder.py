@@ -87,3 +87,10 @@ def test_open_says_what_is_missing(tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "absent")
     with pytest.raises(UserError, match=r"no manifest\.json"):
         RunFolder.open(tmp_path)
+
+
+def test_a_prepared_set_is_not_taken_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": 1}')
+    assert not RunFolder(tmp_path).exists
+    with pytest.raises(UserError, match="not a run"):
+        RunFolder(tmp_path).check_free()

@@ -1,0 +1,3 @@
+"""The stages of a run. Import its modules by name: checking a config must not load torch."""
+
+from __future__ import annotations

@@ -1,0 +1,150 @@
+"""What can be known to be wrong with a config before any work: plug-in names, their options, files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from nasrec_nni.config import Config, DataConfig
+from nasrec_nni.errors import UserError, UserErrors
+from nasrec_nni.pipeline.space import describe
+from nasrec_nni.plugins import registry
+
+
+def check(config: Config) -> None:
+    """Raises UserErrors with every mistake."""
+    problems = [problem for part in _parts(config) for problem in part]
+    if problems:
+        raise UserErrors(problems)
+
+
+def _parts(config: Config) -> Iterator[Iterable[UserError]]:
+    yield _data(config.data)
+    yield _told(lambda: describe(config.space))
+    yield _plugin("one_shot", config.supernet.strategy, "supernet.strategy")
+    yield _plugin("objectives", config.search.objective, "search.objective")
+    yield _algorithm(config)
+    yield _baselines(config)
+    yield _repeats(config.retrain.baselines, "retrain.baselines")
+    yield _repeats(config.retrain.seeds, "retrain.seeds")
+    yield _seeds((config.seed,), "seed")
+    yield _seeds(config.retrain.seeds, "retrain.seeds")
+    yield _caps(config)
+    yield _device(config.device)
+    if config.retrain.top_k > config.search.candidates:
+        yield [
+            UserError(
+                "more winners than candidates",
+                value=config.retrain.top_k,
+                where="retrain.top_k",
+                allowed=f"at most search.candidates ({config.search.candidates})",
+            )
+        ]
+
+
+def _told(action: Callable[[], object]) -> list[UserError]:
+    """The mistakes that an action finds."""
+    try:
+        action()
+    except UserErrors as errors:
+        return errors.errors
+    except UserError as error:
+        return [error]
+    return []
+
+
+def _plugin(group: str, name: str, where: str) -> list[UserError]:
+    found = _told(lambda: registry(group).load(name))
+    return [UserError(e.what, value=e.value, where=where, allowed=e.allowed, hint=e.hint) for e in found]
+
+
+def _data(config: DataConfig) -> Iterator[UserError]:
+    if config.prepared is not None:
+        others = [key for key in ("source", "inputs", "options") if getattr(config, key) != getattr(DataConfig(), key)]
+        if others:
+            yield UserError(
+                "a prepared set leaves nothing to prepare",
+                value=config.prepared,
+                where="data.prepared",
+                hint=f"Remove data.{', data.'.join(others)}, or data.prepared",
+            )
+        if not Path(config.prepared).is_dir():
+            yield UserError(
+                "no such folder", value=config.prepared, where="data.prepared", hint="`nasrec prepare` makes one"
+            )
+        return
+    unknown = _plugin("sources", config.source, "data.source")
+    yield from unknown
+    absent = [path for path in config.inputs if not Path(path).exists()]
+    for path in absent:
+        yield UserError("no such file or folder", value=path, where="data.inputs")
+    if not unknown and not absent:
+        from nasrec_nni.data.prepare import open_source
+
+        yield from _told(lambda: open_source(config.source, config.inputs, config.options)[0].columns())
+
+
+def _algorithm(config: Config) -> list[UserError]:
+    wrong = _plugin("search", config.search.algorithm, "search.algorithm")
+    space: list[Any] = []
+    if wrong or _told(lambda: space.append(describe(config.space))):
+        return wrong
+    start = registry("search").load(config.search.algorithm)
+    return _told(lambda: start(space[0], config.seed, config.search.options, config.search.candidates))
+
+
+def _baselines(config: Config) -> Iterator[UserError]:
+    names = config.retrain.baselines
+    for name in names:
+        yield from _plugin("baselines", name, "retrain.baselines")
+    for name, options in config.retrain.baseline_options.items():
+        if name not in names:
+            yield UserError(
+                "options of a model that is not trained",
+                value=name,
+                where="retrain.baseline_options",
+                allowed=", ".join(names) or "none",
+            )
+        elif options and not _plugin("baselines", name, ""):
+            yield from _told(lambda name=name, options=options: _try_baseline(name, options))  # type: ignore[misc]
+
+
+def _try_baseline(name: str, options: dict[str, Any]) -> None:
+    """A tiny one with these options: only the model itself knows what it takes."""
+    from nasrec_nni.baselines.settings import BaselineSettings
+
+    registry("baselines").load(name)(1, (3, 3), BaselineSettings(), **options)
+
+
+def _repeats(values: tuple[Any, ...], where: str) -> Iterator[UserError]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield UserError(f"is named {count} times", value=value, where=where, allowed="each once")
+
+
+def _seeds(seeds: tuple[int, ...], where: str) -> Iterator[UserError]:
+    for seed in seeds:
+        if not 0 <= seed < 2**32:
+            yield UserError("not a seed", value=seed, where=where, allowed="0 to 4294967295")
+
+
+def _caps(config: Config) -> Iterator[UserError]:
+    """Two ids of every field are reserved: missing, and rare or unseen."""
+    for name, cap in (("supernet", config.supernet.max_rows_per_field), ("retrain", config.retrain.max_rows_per_field)):
+        if cap is not None and cap < 2:
+            yield UserError("too few rows", value=cap, where=f"{name}.max_rows_per_field", allowed="2 or more")
+
+
+def _device(name: str) -> list[UserError]:
+    if name in ("auto", "cpu"):
+        return []
+    if name != "cuda":
+        return [UserError("unknown device", value=name, where="device", allowed="auto, cpu, cuda")]
+    import torch
+
+    if torch.cuda.is_available():
+        return []
+    hint = "Set device: cpu, or install a GPU build of torch (see the README)"
+    return [UserError("torch sees no GPU", value=name, where="device", hint=hint)]

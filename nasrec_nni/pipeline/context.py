@@ -1,0 +1,103 @@
+"""What every stage of one command works with."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.config import Config
+from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.errors import UserError
+from nasrec_nni.pipeline.space import describe
+from nasrec_nni.profiling import Sizes
+from nasrec_nni.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class Context:
+    """Config and folder of a run, and what follows from them.
+
+    Args:
+        config: checked.
+        folder: locked by this process.
+        progress: bars and words on stderr.
+    """
+
+    config: Config
+    folder: RunFolder
+    progress: bool = True
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if self.progress:
+            print(text, file=sys.stderr, flush=True)
+
+    @cached_property
+    def prepared(self) -> PreparedSet:
+        """The run's prepared set, verified."""
+        from pathlib import Path
+
+        named = self.config.data.prepared
+        return PreparedSet.load(Path(named) if named is not None else self.folder.data)
+
+    @cached_property
+    def space(self) -> SpaceDescription:
+        return describe(self.config.space)
+
+    @property
+    def device(self) -> torch.device:
+        import torch
+
+        name = self.config.device
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+    def sizes(self, layer_norm: bool) -> Sizes:
+        """What data and space fix for every network."""
+        return Sizes.of(self.space, self.prepared.dense_width, len(self.prepared.rows_per_field), layer_norm)
+
+    def set_threads(self) -> None:
+        """As many CPU threads as the config says."""
+        import torch
+
+        if self.config.threads is not None:
+            torch.set_num_threads(self.config.threads)
+
+    def check_data(self) -> None:
+        """Refuse, before any training, what the stages to come cannot do with these rows.
+
+        Raises:
+            UserError: no sparse field, a split without rows, or AUC asked for where it does not exist.
+        """
+        prepared = self.prepared
+        where = str(prepared.folder)
+        if not prepared.rows_per_field:
+            raise UserError(
+                "has no sparse field, and every network needs one",
+                where=where,
+                hint="Prepare numeric columns as categories: --categorical COLUMN",
+            )
+        for split, count in prepared.split_sizes().items():
+            if count == 0:
+                raise UserError("a split has no rows", value=split, where=where, hint="Prepare it with another --split")
+        needs_auc = [
+            where
+            for where, figure in (
+                ("search.objective", self.config.search.objective),
+                ("supernet.recipe.monitor", self.config.supernet.recipe.monitor),
+                ("retrain.recipe.monitor", self.config.retrain.recipe.monitor),
+            )
+            if figure == "auc"
+        ]
+        labels = prepared.label[prepared.rows("val")]
+        if needs_auc and labels.min() == labels.max():
+            raise UserError(
+                "AUC does not exist on the validation split: all its rows have the same label",
+                where=", ".join(needs_auc),
+                hint="Use log_loss, or prepare with another --split",
+            )

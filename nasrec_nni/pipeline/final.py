@@ -1,0 +1,54 @@
+"""The only place that reads the test split: once per model and seed, after the winner is fixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasrec_nni.files import write_json
+from nasrec_nni.metrics import auc, calibration, log_loss
+from nasrec_nni.pipeline.context import Context
+from nasrec_nni.pipeline.models import Model, build
+from nasrec_nni.pipeline.predictions import save_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TESTED = "test.json"
+
+
+def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
+    """Predict the test split with every trained model that has not done so.
+
+    Returns:
+        How often the split was read in this run, this call included.
+    """
+    from safetensors.torch import load_model
+
+    from nasrec_nni.training.predict import predict
+
+    folder, prepared = context.folder, context.prepared
+    if not folder.winner.exists():
+        raise RuntimeError("the test split stays closed until the winner is written down")
+    reads: int = folder.read_manifest()["test_reads"]
+    left = [(model, seed) for model, seed in wanted if not (folder.training(model.folder, seed) / TESTED).exists()]
+    if not left:
+        return reads
+    rows = prepared.test_rows()
+    labels = np.asarray(prepared.label[rows])
+    for model, seed in left:
+        reads += 1
+        folder.update_manifest(test_reads=reads)  # before the read: a kill never hides one
+        network = build(model, context, seed).to(context.device)
+        target = folder.training(model.folder, seed)
+        load_model(network, target / "model.safetensors", strict=True)
+        predictions = predict(network, prepared, rows)
+        save_predictions(target / "test.npy", predictions)
+        figures = {
+            "test_log_loss": log_loss(labels, predictions),
+            "test_auc": auc(labels, predictions),
+            "calibration": calibration(labels, predictions),
+        }
+        write_json(target / TESTED, figures)
+    return reads

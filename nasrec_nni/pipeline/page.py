@@ -1,0 +1,74 @@
+"""What the page of a run says, gathered from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from nasrec_nni.analysis.leaderboard import Standing
+from nasrec_nni.analysis.report import ReportContent, render_report
+from nasrec_nni.architecture.json import load_architecture
+from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.pipeline.context import Context
+from nasrec_nni.pipeline.search import read_records
+
+
+def write_page(context: Context, table: Sequence[Standing]) -> None:
+    """Write RUN/report/index.html."""
+    config, folder, prepared = context.config, context.folder, context.prepared
+    manifest = folder.read_manifest()
+    records = read_records(folder)
+    content = ReportContent(
+        title=folder.path.absolute().name,
+        table=tuple(table),
+        architecture=_best_searched(context, table),
+        inputs=(prepared.dense_width, len(prepared.rows_per_field)),
+        candidates=tuple((r.live_macs, r.facts["log_loss"]) for r in records if r.live_macs is not None),
+        data=_data(context),
+        recipe=config.retrain.recipe.model_dump(mode="json"),
+        search={
+            "space": config.space.name,
+            "blocks": context.space.blocks,
+            "supernet strategy": config.supernet.strategy,
+            "supernet warm-up": config.supernet.warmup,
+            "algorithm": config.search.algorithm,
+            "candidates": len(records),
+            "failed candidates": sum(record.failure is not None for record in records),
+            "objective": config.search.objective,
+        },
+        versions=manifest["versions"],
+        hardware=manifest["hardware"],
+        seeds=config.retrain.seeds,
+        test_reads=manifest["test_reads"],
+        created=datetime.now(timezone.utc),
+        best_log_loss=prepared.facts.get("best_log_loss", {}).get("test"),
+        commit=manifest["commit"],
+        notes=tuple(_notes(context)),
+    )
+    render_report(content, folder.page)
+
+
+def _best_searched(context: Context, table: Sequence[Standing]) -> Architecture | None:
+    """The first searched one of the standings, as it was found, dead parts included."""
+    identity = next((standing.architecture for standing in table if standing.architecture is not None), None)
+    return None if identity is None else load_architecture(context.folder.retrain / identity / "architecture.json")
+
+
+def _data(context: Context) -> dict[str, Any]:
+    prepared = context.prepared
+    return {
+        "rows": len(prepared.label),
+        "splits": prepared.split_sizes(),
+        "dense columns": list(prepared.dense_names),
+        "sparse fields": list(prepared.sparse_names),
+        "clicks": f"{float(prepared.label.mean()):.2%}",
+        "fingerprint": prepared.fingerprint,
+    }
+
+
+def _notes(context: Context) -> list[str]:
+    found = list(context.prepared.manifest.get("notes", []))
+    if not context.prepared.dense_names:
+        found.append("The data has no dense column; one column of zeros stands in for it.")
+    return found

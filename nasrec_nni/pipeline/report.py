@@ -1,0 +1,76 @@
+"""Tables and page of a run, always written anew from what the stages have left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nasrec_nni.analysis.leaderboard import Standing, standings, write_leaderboard, write_results
+from nasrec_nni.config import load_config
+from nasrec_nni.errors import UserError
+from nasrec_nni.files import read_json
+from nasrec_nni.pipeline import staleness
+from nasrec_nni.pipeline.context import Context
+from nasrec_nni.pipeline.page import write_page
+from nasrec_nni.pipeline.retrain import read_results
+from nasrec_nni.run_folder import RunFolder
+
+
+def report(context: Context) -> dict[str, Any]:
+    """`results.csv`, `leaderboard.csv`, `report/index.html`; the leaderboard as values."""
+    folder = context.folder
+    results = read_results(folder)
+    table = standings(results)
+    write_results(results, folder.results)
+    write_leaderboard(table, folder.leaderboard)
+    write_page(context, table)
+    winner = read_json(folder.winner)
+    return {
+        "winner": winner["model"],
+        "leaderboard": [_line(rank, standing) for rank, standing in enumerate(table, 1)],
+        "leaderboard_csv": str(folder.leaderboard),
+        "results_csv": str(folder.results),
+        "page": str(folder.page),
+    }
+
+
+def report_again(path: Path) -> dict[str, Any]:
+    """The same for a finished run, under its lock.
+
+    Raises:
+        UserError: not a run, or its models are not trained yet.
+    """
+    folder = RunFolder.open(path)
+    record = staleness.read_record(folder, "retrain")
+    if record is None or record["state"] != "done":
+        raise UserError(
+            "the models of this run are not trained yet", where=str(path), hint="`nasrec run CONFIG --out RUN` goes on"
+        )
+    with folder.locked("report"):
+        clock = staleness.Clock()
+        found = report(Context(load_config(folder.config), folder))
+        return {"run": str(path), "stages": [{"stage": "report", "state": "ran"} | clock.read()]} | found
+
+
+def _line(rank: int, standing: Standing) -> dict[str, Any]:
+    def mean(name: str) -> float | None:
+        figure = getattr(standing, name)
+        return None if figure is None else figure.mean
+
+    def deviation(name: str) -> float | None:
+        figure = getattr(standing, name)
+        return None if figure is None else figure.deviation
+
+    return {
+        "rank": rank,
+        "model": standing.model,
+        "architecture": standing.architecture,
+        "seeds": list(standing.seeds),
+        "val_log_loss": mean("val_log_loss"),
+        "val_log_loss_deviation": deviation("val_log_loss"),
+        "test_log_loss": mean("test_log_loss"),
+        "test_log_loss_deviation": deviation("test_log_loss"),
+        "test_auc": mean("test_auc"),
+        "live_macs": standing.live_macs,
+        "parameters": standing.parameters,
+    }

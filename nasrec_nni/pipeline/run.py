@@ -1,0 +1,123 @@
+"""The stages of a run in order: what is done is skipped, what was stopped goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nasrec_nni.config import Config
+from nasrec_nni.errors import UserError
+from nasrec_nni.files import write_text
+from nasrec_nni.pipeline import staleness
+from nasrec_nni.pipeline.check import check
+from nasrec_nni.pipeline.context import Context
+from nasrec_nni.pipeline.data import prepare_data
+from nasrec_nni.pipeline.report import report
+from nasrec_nni.pipeline.retrain import retrain
+from nasrec_nni.pipeline.search import search
+from nasrec_nni.run_folder import RunFolder
+
+
+def run_stages(config: Config, out: Path, last: str, *, command: str, redo: bool = False) -> dict[str, Any]:
+    """Work up to the stage `last`: data, supernet, search, retrain or report.
+
+    Args:
+        config: of the run.
+        out: the run folder; made if absent.
+        last: last stage to do.
+        command: who locks the run.
+        redo: do stale stages anew instead of refusing.
+
+    Raises:
+        UserError: the config or the data are wrong, stages are stale, or another command works on the run.
+    """
+    check(config)
+    config = _with_whole_paths(config)
+    folder = RunFolder(out)
+    folder.check_free()
+    fresh = not out.exists()
+    context = Context(config, folder)
+    named = context.prepared.fingerprint if config.data.prepared is not None else None
+    stages = staleness.stages(config, named)
+    try:
+        with folder.locked(command):
+            for moved in staleness.refuse_or_retire(folder, stages, redo):
+                context.say(moved)
+            _write_config(context)
+            return _work(context, stages, last)
+    except UserError:
+        if fresh and not any(staleness.state(folder, stage) == "done" for stage in stages):
+            shutil.rmtree(out)  # a mistake in the data leaves nothing half-made behind
+        raise
+
+
+def _work(context: Context, stages: list[staleness.Stage], last: str) -> dict[str, Any]:
+    actions: dict[str, Callable[[Context], dict[str, Any]]] = {
+        "data": prepare_data,
+        "supernet": _supernet,
+        "search": search,
+        "retrain": retrain,
+    }
+    told: list[dict[str, Any]] = []
+    for stage in stages:
+        if stage.name in ("supernet", "search") and stage.name != last and not context.config.retrain.top_k:
+            continue
+        told.append(_one(context, stage, actions[stage.name]))
+        if stage.name == "data":
+            context.folder.update_manifest(data_fingerprint=context.prepared.fingerprint)
+            context.check_data()
+        if stage.name == last:
+            return {"run": str(context.folder.path), "stages": told}
+    clock = staleness.Clock()
+    found = report(context)
+    told.append({"stage": "report", "state": "ran"} | clock.read())
+    return {"run": str(context.folder.path), "stages": told} | found
+
+
+def _one(context: Context, stage: staleness.Stage, action: Callable[[Context], dict[str, Any]]) -> dict[str, Any]:
+    folder = context.folder
+    if staleness.state(folder, stage) == "done":
+        context.say(f"{stage.name}: done before")
+        result = (staleness.read_record(folder, stage.name) or {})["result"]
+        return {"stage": stage.name, "state": "done before", "seconds": 0.0, "cpu_seconds": 0.0, **result}
+    context.say(f"{stage.name} …")
+    clock = staleness.Clock()
+    context.set_threads()
+    staleness.start(folder, stage)
+    result = action(context)
+    staleness.finish(folder, stage, clock, result)
+    return {"stage": stage.name, "state": "ran"} | clock.read() | result
+
+
+def _supernet(context: Context) -> dict[str, Any]:
+    from nasrec_nni.strategies.one_shot.train import train_supernet
+
+    folder = context.folder
+    facts = train_supernet(
+        context.config,
+        context.prepared,
+        folder.supernet,
+        progress=context.progress,
+        tensorboard=folder.tensorboard / "supernet",
+    )
+    return {"steps": facts.training["steps"], "row_macs": facts.training["row_macs"]}
+
+
+def _with_whole_paths(config: Config) -> Config:
+    """The same config, so that its copy in the run holds from any folder."""
+    data = config.data
+    prepared = None if data.prepared is None else str(Path(data.prepared).absolute())
+    inputs = tuple(str(Path(path).absolute()) for path in data.inputs)
+    return config.model_copy(update={"data": data.model_copy(update={"prepared": prepared, "inputs": inputs})})
+
+
+def _write_config(context: Context) -> None:
+    """The manifest first: it makes the folder a run."""
+    config, folder = context.config, context.folder
+    folder.update_manifest(seeds={"run": config.seed, "retrain": list(config.retrain.seeds)})
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_text(folder.config, "# The resolved config of this run.\n" + text)
