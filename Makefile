@@ -1,0 +1,36 @@
+# make quickstart: the whole way on the embedded click log · make test: all checks · make lint · make clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find nasrec_nni search_spaces strategies examples -type f -not -name '*.pyc') setup.py README.md
+
+.PHONY: quickstart test lint install clean
+
+quickstart: install
+	$(BIN)/nasrec quickstart --out runs/quickstart
+
+test: install
+	$(BIN)/pytest tests
+
+lint: install
+	$(BIN)/pytest tests/test_style.py
+
+install: $(VENV)/installed
+
+# NNI writes its settings on first use, without a lock: `nnictl --version` does it once, alone.
+$(VENV)/dependencies: constraints.txt setup.py pyproject.toml
+	$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit("Python 3.10 to 3.13 is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	rm -rf build/lib build/bdist.*
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt '.[dev]'
+	$(BIN)/nnictl --version >/dev/null 2>&1
+	touch $@
+
+# Not editable: tests and runs see what a user's `pip install .` gives. A stale build folder would keep deleted files.
+$(VENV)/installed: $(VENV)/dependencies $(SOURCES)
+	rm -rf build/lib build/bdist.*
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
