@@ -11,7 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nasrec_nni.errors import UserError, UserErrors
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+TableRows = Annotated[int, Field(ge=2, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -36,20 +38,14 @@ class SpaceConfig(Model):
     """The search space and its sizes; an unset list is the space's own."""
 
     name: str = Field("nasrec-small", description="search space plug-in")
-    blocks: Positive = Field(7, description="choice blocks N")
-    embedding: Positive = Field(16, description="embedding width E")
-    heads: Positive = Field(8, description="attention heads, must divide E")
-    max_connections: Positive = Field(4, description="most sources of one list")
+    blocks: Positive | None = Field(None, description="choice blocks N")
+    embedding: Positive | None = Field(None, description="embedding width E")
+    heads: Positive | None = Field(None, description="attention heads, must divide E")
+    max_connections: Positive | None = Field(None, description="most sources of one list")
     dense_widths: tuple[Positive, ...] | None = Field(None, description="widths D")
     sparse_rows: tuple[Positive, ...] | None = Field(None, description="rows S")
     dense_operators: tuple[str, ...] | None = Field(None, description="operator plug-ins of the dense half")
     sparse_operators: tuple[str, ...] | None = Field(None, description="operator plug-ins of the sparse half")
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> SpaceConfig:
-        if self.embedding % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide embedding ({self.embedding})")
-        return self
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -107,8 +103,9 @@ class Recipe(Model):
     def _fill_preset(cls, given: Any) -> Any:
         if isinstance(given, str):
             given = {"preset": given}
-        if isinstance(given, dict) and given.get("preset") in PRESETS:
-            return PRESETS[given["preset"]] | given
+        preset = given.get("preset") if isinstance(given, dict) else None
+        if isinstance(preset, str) and preset in PRESETS:
+            return PRESETS[preset] | given
         return given
 
 
@@ -138,7 +135,7 @@ class SupernetConfig(Model):
     warmup: Fraction = Field(0.2, description="share of the steps over which full paths fade out, 0 for none")
     layer_norm: bool = Field(True, description="layer norm behind linear maps")
     recipe: SupernetRecipe = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
-    max_rows_per_field: Positive | None = Field(500_000, description="table rows a field; rarer values share one")
+    max_rows_per_field: TableRows | None = Field(500_000, description="table rows a field; rarer values share one")
     checkpoint_every: Positive = Field(200, description="steps between checkpoints")
     validate_every: Positive = Field(500, description="steps between validations")
     validation_architectures: Positive = Field(4, description="fixed architectures scored in validation")
@@ -148,6 +145,9 @@ class SupernetConfig(Model):
     def _no_plateau(self) -> SupernetConfig:
         if self.recipe.schedule == "plateau":
             raise ValueError("recipe.schedule plateau needs one validation figure; a supernet takes cosine or constant")
+        for key in ("patience", "monitor"):
+            if key in self.recipe.model_fields_set:
+                raise ValueError(f"recipe.{key} has no effect on a supernet, which is trained for all its epochs")
         return self
 
 
@@ -160,22 +160,24 @@ class SearchConfig(Model):
     in_flight: Positive = Field(1, description="asked before the first of them is told")
     objective: str = Field("log_loss", description="objective plug-in")
     head: Literal["lbfgs", "adagrad"] = Field("lbfgs", description="how the last layer is refitted")
-    head_rows: Positive = Field(65_536, description="training rows the last layer is refitted on")
-    head_ridge: NotNegative = Field(1e-4, description="lbfgs: pull towards the supernet's shared last layer")
+    head_rows: Positive = Field(32_768, description="training rows the last layer is refitted on")
+    head_ridge: NotNegative = Field(1e-2, description="lbfgs: pull towards the supernet's shared last layer")
     score_rows: Positive | None = Field(None, description="validation rows of the score, all if unset")
 
 
 class RetrainConfig(Model):
     """Training from scratch of the best candidates beside hand-made models."""
 
-    top_k: Annotated[int, Field(ge=0)] = Field(
+    top_k: Annotated[int, Field(ge=0, strict=True)] = Field(
         2, description="best candidates to retrain; 0 trains no supernet and searches nothing"
     )
-    random: Annotated[int, Field(ge=0)] = Field(0, description="random architectures trained beside them, to compare")
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="one training each")
+    random: Annotated[int, Field(ge=0, strict=True)] = Field(
+        0, description="random architectures trained beside them, to compare"
+    )
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="one training each")
     layer_norm: bool = Field(False, description="layer norm behind linear maps (published: off)")
     recipe: RecipeField = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
-    max_rows_per_field: Positive | None = Field(None, description="table rows a field, all if unset")
+    max_rows_per_field: TableRows | None = Field(None, description="table rows a field, all if unset")
     baselines: tuple[str, ...] = Field(
         ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2"), description="hand-made models, same loop and recipe"
     )
@@ -187,7 +189,7 @@ class RetrainConfig(Model):
 class Config(Model):
     """One run: data, space, supernet, search, retraining."""
 
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="of everything that is drawn")
+    seed: Seed = Field(0, description="of everything that is drawn")
     threads: Positive | None = Field(None, description="CPU threads of torch, all cores if unset")
     device: str = Field("auto", description="auto, cpu, cuda")
     data: DataConfig = Field(default_factory=lambda: DataConfig())
@@ -197,6 +199,23 @@ class Config(Model):
     retrain: RetrainConfig = Field(default_factory=lambda: RetrainConfig())
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice instead of taking the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(key, str) and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key if isinstance(key, str) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)
+
+
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
     """Read YAML, apply `key=value` overrides, check everything.
 
@@ -204,7 +223,7 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         UserErrors: every mistake with its dotted key.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _read_yaml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UserError(
             f"cannot read the config ({type(error).__name__})",
@@ -213,6 +232,10 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> Config:
         ) from None
     except UnicodeDecodeError:
         raise UserError("is not UTF-8 text", where=str(path)) from None
+    except RecursionError:
+        raise UserError("nested too deeply", where=str(path)) from None
+    except ValueError as error:
+        raise UserError(f"not valid YAML: {error}", where=str(path)) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -237,10 +260,10 @@ def parse_config(content: dict[str, Any], where: str = "config") -> Config:
 def _apply(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise UserError("an override must read key=value", value=override, hint="For example search.candidates=50")
+        raise UserError("an override must read key=value", value=override, hint="For example search.candidates=300")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = _read_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError("the value of an override is not YAML", value=override) from None
     *parents, last = key.split(".")
     at = content

@@ -62,6 +62,8 @@ def read_json(path: Path) -> Any:
         raise UserError(f"cannot be read as JSON ({type(error).__name__})", where=str(path)) from None
     except json.JSONDecodeError as error:
         raise UserError(f"not valid JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
+    except (RecursionError, ValueError) as error:  # nested too deeply, a number of too many digits
+        raise UserError(f"cannot be read as JSON: {error}", where=str(path)) from None
 
 
 def append_line(path: Path, content: dict[str, Any]) -> None:

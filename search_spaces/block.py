@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import nni
-from nasrec_nni.search_spaces.connections import SubsetChoice
-from nasrec_nni.search_spaces.samples import KEYS, label
 from nni.mutable import Mutable, label_scope
 from nni.nas.nn.pytorch import LayerChoice, MutableModule
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
@@ -17,6 +15,8 @@ from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import PathBlock
 from nasrec_nni.network.build import build_merger, build_operator, space_limits
 from nasrec_nni.profiling import Sizes
+from nasrec_nni.search_spaces.connections import SubsetChoice
+from nasrec_nni.search_spaces.samples import KEYS, label
 
 
 class Off(nn.Module):

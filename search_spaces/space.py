@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from nasrec_nni.search_spaces.block import ChoiceBlock, SuperBlock
-from nasrec_nni.search_spaces.samples import from_sample
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor, nn
 
@@ -18,6 +16,8 @@ from nasrec_nni.network.build import space_head
 from nasrec_nni.network.network import last_block
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes
+from nasrec_nni.search_spaces.block import ChoiceBlock, SuperBlock
+from nasrec_nni.search_spaces.samples import from_sample
 
 
 class NASRecSpace(ModelSpace):  # type: ignore[misc]

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nasrec_nni.strategies.one_shot.train import make_space, train_supernet
-from nasrec_nni.strategies.sampling.sampler import architectures
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
@@ -21,6 +19,8 @@ from nasrec_nni.errors import UserError
 from nasrec_nni.evaluation.evaluator import Evaluator, shared_head
 from nasrec_nni.evaluation.last_layer import fit_adagrad, fit_lbfgs
 from nasrec_nni.evaluation.supernet import Supernet
+from nasrec_nni.strategies.one_shot.train import make_space, train_supernet
+from nasrec_nni.strategies.sampling.sampler import architectures
 from nasrec_nni.training.schedule import build_schedule
 
 CONFIG = parse_config(
@@ -65,10 +65,11 @@ def test_score_equals_a_slow_reference(supernet: Path, prepared: PreparedSet) ->
         assert (score.head_rows, score.score_rows) == (1500, 700)
         network = evaluator.supernet.network(architecture)
         with torch.no_grad():
-            head = evaluator._fit(network)
+            head, converged = evaluator._fit(network)
             data = next(iter(Batches(prepared, evaluator.score_rows, 700, None)))
             x = network.features(data.dense, data.sparse).double()
             p = torch.sigmoid(x @ head[:-1].double() + head[-1].double()).numpy()
+        assert score.converged is converged is True
         assert score.log_loss == pytest.approx(log_loss(data.label, p), abs=1e-6)
         assert score.auc == pytest.approx(roc_auc_score(data.label, p), abs=1e-6)
         assert score.losses.mean() == pytest.approx(score.log_loss)
@@ -94,7 +95,7 @@ def test_refitting_never_makes_the_training_rows_worse(supernet: Path, prepared:
 
             start = shared_head(network)
             torch.testing.assert_close(x @ start[:-1] + start[-1], network(data.dense, data.sparse))
-            assert loss(evaluator._fit(network)) <= loss(start)
+            assert loss(evaluator._fit(network)[0]) <= loss(start)
 
 
 def test_lbfgs_equals_sklearn() -> None:
@@ -103,7 +104,8 @@ def test_lbfgs_equals_sklearn() -> None:
     truth = torch.randn(7, generator=generator, dtype=torch.float64)
     y = (torch.rand(3000, generator=generator, dtype=torch.float64) < torch.sigmoid(x @ truth - 1)).double()
     ridge = 1e-2
-    found = fit_lbfgs(x, y, torch.zeros(8, dtype=torch.float64), ridge, iterations=500)
+    found, converged = fit_lbfgs(x, y, torch.zeros(8, dtype=torch.float64), ridge, iterations=500, gain=1e-14)
+    assert converged
     oracle = LogisticRegression(C=1 / (ridge * len(x)), tol=1e-10, max_iter=5000).fit(x.numpy(), y.numpy())
     expected = torch.tensor([*oracle.coef_[0], *oracle.intercept_])
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
@@ -112,7 +114,7 @@ def test_lbfgs_equals_sklearn() -> None:
 def test_ridge_pulls_towards_the_start() -> None:
     x, y = torch.randn(200, 3), torch.randint(2, (200,)).float()
     start = torch.tensor([1.0, -2.0, 0.5, 0.1])
-    torch.testing.assert_close(fit_lbfgs(x, y, start, 1e6)[:3], start[:3], rtol=0, atol=1e-4)
+    torch.testing.assert_close(fit_lbfgs(x, y, start, 1e6)[0][:3], start[:3], rtol=0, atol=1e-4)
 
 
 def test_adagrad_equals_torch_with_the_authors_schedule() -> None:

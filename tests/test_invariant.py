@@ -9,9 +9,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nasrec_nni.search_spaces.samples import to_sample
-from nasrec_nni.search_spaces.space import NASRecFull, NASRecSmall, NASRecSpace
-from nasrec_nni.strategies.one_shot.strategies import SingleOperatorAnyConnection
 from torch import Tensor
 
 from nasrec_nni.architecture.canonical import canonical_path
@@ -19,6 +16,9 @@ from nasrec_nni.architecture.draw import random_architecture
 from nasrec_nni.architecture.value import Architecture, Path
 from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.plugins import registry
+from nasrec_nni.search_spaces.samples import to_sample
+from nasrec_nni.search_spaces.space import NASRecFull, NASRecSmall, NASRecSpace
+from nasrec_nni.strategies.one_shot.strategies import SingleOperatorAnyConnection
 
 SPACES = {"nasrec-small": NASRecSmall, "nasrec-full": NASRecFull}
 DISTRIBUTIONS = (

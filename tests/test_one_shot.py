@@ -9,6 +9,14 @@ from typing import Any
 import nni
 import pytest
 import torch
+from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
+from nni.nas.strategy import RandomOneShot
+from torch import Tensor
+
+from nasrec_nni.config import Recipe
+from nasrec_nni.data.batch import Batch
 from nasrec_nni.search_spaces.samples import from_sample
 from nasrec_nni.search_spaces.space import NASRecFull
 from nasrec_nni.strategies.one_shot.strategies import (
@@ -19,14 +27,6 @@ from nasrec_nni.strategies.one_shot.strategies import (
     SingleOperatorSingleConnection,
 )
 from nasrec_nni.strategies.one_shot.training import SupernetTraining
-from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
-from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.space import RawFormatModelSpace
-from nni.nas.strategy import RandomOneShot
-from torch import Tensor
-
-from nasrec_nni.config import Recipe
-from nasrec_nni.data.batch import Batch
 
 ROWS = (7, 5, 11)
 SIZES: dict[str, Any] = {"blocks": 3, "dense_widths": (16, 32), "sparse_rows": (4, 8)}

@@ -13,6 +13,10 @@ from dataclasses import fields
 from functools import cache
 
 import pytest
+from scipy.stats import chisquare
+
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.architecture.value import PathBlock
 from nasrec_nni.strategies.sampling import (
     ANY_OPERATOR_ANY_CONNECTION,
     FULL,
@@ -23,10 +27,6 @@ from nasrec_nni.strategies.sampling import (
     PathSampler,
     architectures,
 )
-from scipy.stats import chisquare
-
-from nasrec_nni.architecture.space import SpaceDescription
-from nasrec_nni.architecture.value import PathBlock
 
 DRAWS = 100_000
 # Some 400 chi-squares run below: with a true null, one of them falls under this bound about once in 2,500 seeds.

@@ -8,6 +8,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.stats import binom, chisquare
+
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.architecture.value import Path
 from nasrec_nni.strategies.sampling import (
     ANY_OPERATOR_ANY_CONNECTION,
     FULL,
@@ -19,10 +23,6 @@ from nasrec_nni.strategies.sampling import (
     random_architecture,
 )
 from nasrec_nni.strategies.sampling.warmup import draw
-from scipy.stats import binom, chisquare
-
-from nasrec_nni.architecture.space import SpaceDescription
-from nasrec_nni.architecture.value import Path
 
 SMALL = SpaceDescription("nasrec-small", ("fc", "dp"), ("efc",))
 STRATEGIES = [SINGLE_OPERATOR_ANY_CONNECTION, SINGLE_OPERATOR_SINGLE_CONNECTION, ANY_OPERATOR_ANY_CONNECTION]

@@ -7,6 +7,11 @@ import math
 import random
 
 import pytest
+
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.errors import UserError
+from nasrec_nni.files import append_line, read_lines
 from nasrec_nni.strategies.search import (
     CandidateFailed,
     Evaluation,
@@ -20,11 +25,6 @@ from nasrec_nni.strategies.search import (
     replay,
     run_search,
 )
-
-from nasrec_nni.architecture.space import SpaceDescription
-from nasrec_nni.architecture.value import Architecture
-from nasrec_nni.errors import UserError
-from nasrec_nni.files import append_line, read_lines
 
 SPACE = SpaceDescription("nasrec-small", ("fc", "dp"), ("efc",), blocks=3)
 BUDGET = 50

@@ -8,6 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from nasrec_nni.architecture.draw import random_architecture
+from nasrec_nni.architecture.space import SpaceDescription
+from nasrec_nni.architecture.value import Architecture, Block
+from nasrec_nni.errors import UserError
+from nasrec_nni.plugins import registry
 from nasrec_nni.strategies.search import (
     CandidateFailed,
     Evaluation,
@@ -20,12 +26,6 @@ from nasrec_nni.strategies.search import (
 )
 from nasrec_nni.strategies.search.evolution import mutation_count
 from nasrec_nni.strategies.search.unique import encodings, listed
-
-from nasrec_nni.architecture.draw import random_architecture
-from nasrec_nni.architecture.space import SpaceDescription
-from nasrec_nni.architecture.value import Architecture, Block
-from nasrec_nni.errors import UserError
-from nasrec_nni.plugins import registry
 
 FULL = SpaceDescription("nasrec-full", ("fc", "dp", "sg", "sum"), ("attn", "efc"))
 SMALL = SpaceDescription("nasrec-small", ("fc", "dp"), ("efc",), blocks=4)
@@ -134,7 +134,14 @@ def test_generations_come_from_options_or_budget() -> None:
     assert RegularizedEvolution(SMALL, 0, {}, budget=2048).generations == 240
     assert RegularizedEvolution(SMALL, 0, {"population": 16}, budget=16 + 81).generations == 11
     assert RegularizedEvolution(SMALL, 0, {"generations": 40}, budget=2048).generations == 40
-    assert RegularizedEvolution(SMALL, 0, {}, budget=10).generations == 1
+    assert RegularizedEvolution(SMALL, 0, {"population": 9}, budget=10).generations == 1
+
+
+def test_sizes_with_which_nothing_would_evolve_are_refused() -> None:
+    with pytest.raises(UserError, match="nothing would evolve, got 128"):
+        RegularizedEvolution(SMALL, 0, {}, budget=128)
+    with pytest.raises(UserError, match=r"search.options.sample: more than there are, got 9; allowed: at most"):
+        RegularizedEvolution(SMALL, 0, {"population": 8, "sample": 9})
 
 
 def test_first_children_take_the_scheduled_number_of_steps() -> None:
@@ -168,7 +175,7 @@ def test_generations_of_one_parent() -> None:
             # The parent stays for eight children although better ones are told meanwhile.
             assert sum(old != new for old, new in zip(parent.blocks, child.blocks, strict=True)) <= 2
             search.tell(child, -float(number))
-    assert [member.value for member in search.history] == [-7.0, -6.0] * 3
+    assert [member.value for member in search.population[-8:]] == [-float(number) for number in range(8)]
 
 
 @pytest.mark.parametrize("in_flight", [1, 4])
@@ -188,8 +195,8 @@ def test_in_flight_and_values_shape_the_sequence_of_evolution_but_not_of_random_
     assert ids(RandomSearch(SMALL, 3), 60, 1) == ids(RandomSearch(SMALL, 3), 60, 4)
 
 
-def test_a_budget_up_to_the_population_is_random_search() -> None:
-    assert ids(RegularizedEvolution(SMALL, 3, {}, 40), 40) == ids(RandomSearch(SMALL, 3), 40)
+def test_the_first_population_is_that_of_random_search() -> None:
+    assert ids(RegularizedEvolution(SMALL, 3, {"population": 40}), 40) == ids(RandomSearch(SMALL, 3), 40)
 
 
 def test_failures_are_never_parents_nor_proposed_again() -> None:

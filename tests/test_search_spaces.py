@@ -8,9 +8,6 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from nasrec_nni.search_spaces.connections import Subset, SubsetChoice
-from nasrec_nni.search_spaces.samples import KEYS, from_sample, to_sample
-from nasrec_nni.search_spaces.space import NASRecFull, NASRecSmall, NASRecSpace
 from nni.mutable import SampleValidationError
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace, model_context
@@ -20,6 +17,9 @@ from numpy.random import RandomState
 from nasrec_nni.architecture.draw import random_architecture
 from nasrec_nni.errors import UserError
 from nasrec_nni.network import NASRecNetwork
+from nasrec_nni.search_spaces.connections import Subset, SubsetChoice
+from nasrec_nni.search_spaces.samples import KEYS, from_sample, to_sample
+from nasrec_nni.search_spaces.space import NASRecFull, NASRecSmall, NASRecSpace
 
 SIZES = {"blocks": 3, "dense_widths": (16, 32), "sparse_rows": (4, 8)}
 ROWS = (7, 5, 11)

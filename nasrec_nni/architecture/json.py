@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,6 @@ def load_architecture(path: Path) -> Architecture:
         UserErrors: everything wrong with the content, with file and block.
     """
     return from_json(read_json(path), str(path))
-
-
-def loads(text: str) -> Architecture:
-    """The same from a JSON string."""
-    return from_json(json.loads(text), "architecture")
 
 
 def from_json(content: Any, where: str = "architecture") -> Architecture:
@@ -141,6 +135,17 @@ def _check_outputs(architecture: Architecture, where: str) -> None:
         raise UserErrors(problems)
 
 
+def _only(values: list[int]) -> int:
+    (value,) = values
+    return value
+
+
+def _switch(value: int) -> bool:
+    if value not in (0, 1) or isinstance(value, float):
+        raise ValueError(f"a switch is 0 or 1, not {value!r}")
+    return bool(value)
+
+
 def _from_authors(content: dict[str, Any], where: str) -> Architecture:
     if content["config"] not in AUTHORS_SPACES:
         raise UserError(
@@ -161,10 +166,10 @@ def _from_authors(content: dict[str, Any], where: str) -> Architecture:
                 "sparse_rows": micro["sparse_in_dims"],
                 "dense_connections": sorted(macro["dense_idx"]),
                 "sparse_connections": sorted(macro["sparse_idx"]),
-                "left": macro["dense_left_idx"][0],
-                "right": macro["dense_right_idx"][0],
-                "dense_to_sparse": bool(micro["dense_sparse_interact"]),
-                "sparse_to_dense": bool(micro["deep_fm"]),
+                "left": _only(macro["dense_left_idx"]),
+                "right": _only(macro["dense_right_idx"]),
+                "dense_to_sparse": _switch(micro["dense_sparse_interact"]),
+                "sparse_to_dense": _switch(micro["deep_fm"]),
             }
         )
     return from_json({"space": space, "blocks": blocks}, where)

@@ -57,6 +57,13 @@ class SpaceDescription:
                     raise UserError(
                         f"is a {found} operator", value=name, where=f"space.{side}_operators", allowed=f"a {side} one"
                     )
+        if changed.embedding % changed.heads:
+            raise UserError(
+                "must divide the embedding width",
+                value=changed.heads,
+                where="space.heads",
+                allowed=str(changed.embedding),
+            )
         for key in ("dense_operators", "sparse_operators", "dense_widths", "sparse_rows"):
             values = getattr(changed, key)
             if not values or len(set(values)) != len(values):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Score:
         cpu_seconds: process CPU time of the evaluation.
         head_rows: training rows the last layer was refitted on.
         score_rows: validation rows scored.
+        converged: whether the refit of the last layer did; `None` for a fixed number of steps.
     """
 
     log_loss: float
@@ -45,6 +47,7 @@ class Score:
     cpu_seconds: float
     head_rows: int
     score_rows: int
+    converged: bool | None
 
 
 class Evaluator:
@@ -88,10 +91,14 @@ class Evaluator:
 
     @torch.no_grad()
     def evaluate(self, architecture: Architecture) -> Score:
-        """Raises UserErrors if the architecture is not in the supernet's space."""
+        """A network that gives no finite logits has a log loss that is not finite either, and no AUC.
+
+        Raises:
+            UserErrors: the architecture is not in the supernet's space.
+        """
         begin = time.process_time()
         network = self.supernet.network(architecture)
-        head = self._fit(network)
+        head, converged = self._fit(network)
         losses, scores, labels = [], [], []
         for batch in self._batches(self._score):
             logits = _logits(network.features(batch.dense, batch.sparse), head)
@@ -99,20 +106,22 @@ class Evaluator:
             labels.append(batch.label.numpy(force=True))
             losses.append(row_losses(labels[-1], scores[-1]))
         all_losses = np.concatenate(losses)
+        log_loss = float(all_losses.mean(dtype=np.float64))
         return Score(
-            log_loss=float(all_losses.mean(dtype=np.float64)),
-            auc=auc(np.concatenate(labels), np.concatenate(scores)),
+            log_loss=log_loss,
+            auc=auc(np.concatenate(labels), np.concatenate(scores)) if math.isfinite(log_loss) else None,
             losses=all_losses,
             cpu_seconds=time.process_time() - begin,
             head_rows=len(self.head_rows),
             score_rows=len(all_losses),
+            converged=converged,
         )
 
     def _batches(self, batches: Batches) -> Iterator[Batch]:
         for step in range(len(batches)):
             yield Batch(*(tensor.to(self.device) for tensor in batches.batch(0, step)))
 
-    def _fit(self, network: NASRecNetwork) -> Tensor:
+    def _fit(self, network: NASRecNetwork) -> tuple[Tensor, bool | None]:
         features, labels = [], []
         for batch in self._batches(self._head):
             features.append(network.features(batch.dense, batch.sparse))
@@ -120,7 +129,7 @@ class Evaluator:
         x, y = torch.cat(features), torch.cat(labels)
         start = shared_head(network)
         if self.config.head == "adagrad":
-            return fit_adagrad(x, y, start)
+            return fit_adagrad(x, y, start), None
         return fit_lbfgs(x, y, start, self.config.head_ridge)
 
 

@@ -14,8 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def fit_lbfgs(features: Tensor, labels: Tensor, start: Tensor, ridge: float, iterations: int = 100) -> Tensor:
+def fit_lbfgs(
+    features: Tensor, labels: Tensor, start: Tensor, ridge: float, iterations: int = 200, gain: float = 1e-6
+) -> tuple[Tensor, bool]:
     """Minimise the mean log loss plus `ridge / 2 · ‖w − start‖²`; convex and deterministic (ours).
+
+    The features are not standardised: on MovieLens-1M that fitted the training rows better and the validation
+    rows worse, since columns that hardly vary got large weights.
 
     Args:
         features: `[N, D]`.
@@ -23,9 +28,10 @@ def fit_lbfgs(features: Tensor, labels: Tensor, start: Tensor, ridge: float, ite
         start: `[D + 1]`, weights and then the bias: the supernet's shared last layer.
         ridge: pull towards `start`; the bias is free.
         iterations: most L-BFGS iterations.
+        gain: stops when an iteration gains less than this share of the loss.
 
     Returns:
-        `[D + 1]`.
+        `[D + 1]`, and whether it converged within the iterations.
     """
     begin = start.double().numpy(force=True)
     free = np.append(np.full(len(begin) - 1, ridge), 0.0)
@@ -39,8 +45,8 @@ def fit_lbfgs(features: Tensor, labels: Tensor, start: Tensor, ridge: float, ite
         away = vector - begin
         return value + 0.5 * float(free @ away**2), gradient + free * away
 
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "gtol": 1e-5})
-    return torch.from_numpy(found.x).to(features)
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "ftol": gain})
+    return torch.from_numpy(found.x).to(features), bool(found.success)
 
 
 def fit_adagrad(

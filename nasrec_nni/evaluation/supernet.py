@@ -29,6 +29,7 @@ class SupernetFacts:
         table: its embedding table.
         data: fingerprint of the prepared set it was trained on.
         training: steps, rows, seconds and the like, for the record.
+        identity: seed and config it was trained with.
     """
 
     space: SpaceDescription
@@ -36,6 +37,7 @@ class SupernetFacts:
     table: TableSettings
     data: str
     training: dict[str, Any]
+    identity: dict[str, Any]
 
     def write(self, folder: Path) -> None:
         """Written last: a folder with it is a whole supernet."""
@@ -61,6 +63,7 @@ class SupernetFacts:
             TableSettings(**table),
             found["data"],
             found["training"],
+            found["identity"],
         )
 
 

@@ -19,6 +19,14 @@ LOG_EVERY = 50  # steps between two scalars in TensorBoard
 CHECK_EVERY = 50  # steps between two looks at the loss on a GPU, where each look waits for it
 
 
+def refuse_not_finite(loss: Tensor, step: int) -> None:
+    """Raises NotFiniteError for a loss that is infinite or not a number; on a GPU at every 50th step only."""
+    if loss.device.type == "cpu" or step % CHECK_EVERY == 0:
+        figure = loss.item()
+        if not math.isfinite(figure):
+            raise NotFiniteError(f"the loss of step {step} is {figure}")
+
+
 class ClickModule(LightningModule):
     """Trains a network by a recipe.
 
@@ -47,10 +55,7 @@ class ClickModule(LightningModule):
         loss = F.binary_cross_entropy_with_logits(self.network(batch.dense, batch.sparse), batch.label)
         value = loss.detach()
         step = self.global_step
-        if value.device.type == "cpu" or step % CHECK_EVERY == 0:
-            figure = value.item()
-            if not math.isfinite(figure):
-                raise NotFiniteError(f"the loss of step {step} is {figure}")
+        refuse_not_finite(value, step)
         if step % LOG_EVERY == 0 and self.logger is not None:
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.logger.log_metrics({"train/log_loss": value.item(), "train/learning_rate": rate}, step)

@@ -16,7 +16,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from nasrec_nni.training.checkpoint import SafeCheckpointIO
 from nasrec_nni.training.progress import Progress
 
-LOGGERS = ("pytorch_lightning", "lightning_fabric")  # "GPU available: …", "`Trainer.fit` stopped: …", tips
+# "GPU available: …", "`Trainer.fit` stopped: …", tips; NNI's "Model 1 fails to be executed" before our own error
+LOGGERS = {"pytorch_lightning": logging.WARNING, "lightning_fabric": logging.WARNING, "nni": logging.CRITICAL}
 NOISE = (
     ".*does not have many workers.*",  # batches are one gather from memory-mapped arrays
     ".*smaller than the logging interval.*",
@@ -36,7 +37,7 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=message)
         try:
             for logger in loggers:
-                logger.setLevel(logging.WARNING)
+                logger.setLevel(LOGGERS[logger.name])
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):

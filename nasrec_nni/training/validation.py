@@ -18,6 +18,7 @@ from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import atomic_path
 from nasrec_nni.metrics import auc, log_loss
+from nasrec_nni.operators.optimizers import NotFiniteError
 from nasrec_nni.training.module import ClickModule
 from nasrec_nni.training.predict import predict
 from nasrec_nni.training.schedule import Judge
@@ -31,9 +32,15 @@ class ValidationRows:
     rows: NDArray[np.int64]
 
     def figures(self, network: Any) -> dict[str, float | None]:
-        """`log_loss` and `auc` of a network; `auc` is None if the rows hold one class only."""
+        """`log_loss` and `auc` of a network; `auc` is None if the rows hold one class only.
+
+        Raises:
+            NotFiniteError: a prediction is infinite or not a number.
+        """
         labels = np.asarray(self.prepared.label[self.rows])
         probabilities = predict(network, self.prepared, self.rows)
+        if not np.isfinite(probabilities).all():
+            raise NotFiniteError("a validation row has a prediction that is not a number")
         return {"log_loss": log_loss(labels, probabilities), "auc": auc(labels, probabilities)}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from nasrec_nni.strategies.sampling.sampler import PathSampler, architectures
 from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from nasrec_nni.architecture.value import Path
 from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.profiling import profile
+from nasrec_nni.strategies.sampling.sampler import PathSampler, architectures
 
 
 class PathModule(BaseOneShotLightningModule):  # type: ignore[misc]

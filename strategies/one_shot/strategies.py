@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from nasrec_nni.search_spaces.block import SuperBlock
-from nasrec_nni.strategies.one_shot.module import PathModule
-from nasrec_nni.strategies.sampling.sampler import PathSampler
 from nni.nas.evaluator.pytorch import LightningModule
 from nni.nas.oneshot.pytorch.strategy import OneShotStrategy, no_default_hook
 
 from nasrec_nni.plugins import registry
+from nasrec_nni.search_spaces.block import SuperBlock
+from nasrec_nni.strategies.one_shot.module import PathModule
+from nasrec_nni.strategies.sampling.sampler import PathSampler
 
 
 class PathStrategy(OneShotStrategy):  # type: ignore[misc]

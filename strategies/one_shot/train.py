@@ -7,13 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from nasrec_nni.search_spaces.space import NASRecSpace
-from nasrec_nni.strategies.one_shot.strategies import PathStrategy
-from nasrec_nni.strategies.one_shot.training import SupernetTraining
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
+from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from pytorch_lightning import Trainer as AnyTrainer
 from pytorch_lightning.callbacks import Callback
@@ -24,8 +23,11 @@ from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
 from nasrec_nni.files import atomic_path
-from nasrec_nni.operators.optimizers import sparse_gradients_for
-from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded
+from nasrec_nni.operators.optimizers import NotFiniteError, sparse_gradients_for
+from nasrec_nni.search_spaces.space import NASRecSpace
+from nasrec_nni.strategies.one_shot.strategies import PathStrategy
+from nasrec_nni.strategies.one_shot.training import SupernetTraining
+from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.trainer import make_trainer, quiet
 
@@ -80,9 +82,10 @@ def train_supernet(
         UserError: another training's folder, a damaged file, or the training diverged.
         KeyboardInterrupt, SystemExit: interrupted, state saved.
     """
-    if (folder / FACTS).exists():
-        return SupernetFacts.read(folder)
     settings, recipe = config.supernet, config.supernet.recipe
+    identity = config.model_dump(mode="json", include={"seed", "space", "supernet"}) | {"data": prepared.fingerprint}
+    if (folder / FACTS).exists():
+        return _finished(folder, identity)
     torch.manual_seed(config.seed)
     space = make_space(config, prepared)
     rows = prepared.rows("train")
@@ -97,7 +100,6 @@ def train_supernet(
         validation_paths=settings.validation_architectures,
     )
     clock = Clock()
-    identity = config.model_dump(mode="json", include={"seed", "space", "supernet"}) | {"data": prepared.fingerprint}
     keeper = CheckpointKeeper(folder / CHECKPOINT, loader, settings.checkpoint_every, identity=identity)
     resumed = keeper.resume_from()
     trainer = make_trainer(
@@ -111,7 +113,7 @@ def train_supernet(
         kind=Trainer,
         val_check_interval=min(settings.validate_every, len(batches)),
     )
-    validation = Batches(prepared, prepared.rows("val")[: settings.validation_rows], EVALUATION_BATCH, None)
+    validation = Batches(prepared, _validation_rows(config, prepared), EVALUATION_BATCH, None)
     evaluator = Lightning(
         SupernetTraining(recipe, steps),
         trainer,
@@ -121,24 +123,48 @@ def train_supernet(
     )
     with guarded(keeper.path), quiet():
         strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
-    return _finish(folder, strategy, prepared, clock, steps, len(batches) * recipe.batch)
-
-
-def _finish(
-    folder: Path, strategy: PathStrategy, prepared: PreparedSet, clock: Clock, steps: int, rows: int
-) -> SupernetFacts:
-    supernet = strategy.supernet
-    weights = {name: parameter.detach().contiguous() for name, parameter in supernet.named_parameters()}
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+        _refuse_not_finite(strategy.supernet)
     training = clock.state_dict() | {
         "steps": steps,
-        "rows_per_epoch": rows,
+        "rows_per_epoch": len(batches) * recipe.batch,
         "row_macs": strategy.oneshot_module.row_macs,
         "strategy": strategy.distribution.name,
         "warmup_steps": strategy.warmup_steps,
     }
-    facts = SupernetFacts(supernet.description, supernet.sizes, supernet.table, prepared.fingerprint, training)
+    return _finish(folder, strategy.supernet, prepared, training, identity)
+
+
+def _validation_rows(config: Config, prepared: PreparedSet) -> NDArray[np.int64]:
+    """A seeded subset: the first rows of a log that is sorted by time would be one hour."""
+    rows = prepared.rows("val")
+    if config.supernet.validation_rows >= len(rows):
+        return rows
+    return rows[np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.supernet.validation_rows])]
+
+
+def _refuse_not_finite(supernet: NASRecSpace) -> None:
+    for name, parameter in supernet.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise NotFiniteError(f"{name} is not finite after the last step")
+
+
+def _finish(
+    folder: Path, supernet: NASRecSpace, prepared: PreparedSet, training: dict[str, Any], identity: dict[str, Any]
+) -> SupernetFacts:
+    weights = {name: parameter.detach().contiguous() for name, parameter in supernet.named_parameters()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    facts = SupernetFacts(
+        supernet.description, supernet.sizes, supernet.table, prepared.fingerprint, training, identity
+    )
     facts.write(folder)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return facts
+
+
+def _finished(folder: Path, identity: dict[str, Any]) -> SupernetFacts:
+    found = SupernetFacts.read(folder)
+    if found.identity != identity:
+        raise other_training(folder, found.identity, identity)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    return found

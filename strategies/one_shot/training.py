@@ -14,6 +14,7 @@ from nasrec_nni.config import Recipe
 from nasrec_nni.data.batch import Batch
 from nasrec_nni.operators.optimizers import build_optimizer
 from nasrec_nni.operators.slices import SliceTape
+from nasrec_nni.training.module import refuse_not_finite
 from nasrec_nni.training.schedule import build_schedule
 
 
@@ -49,6 +50,7 @@ class SupernetTraining(LightningModule):  # type: ignore[misc]
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         loss = F.binary_cross_entropy_with_logits(self(batch), batch.label)
+        refuse_not_finite(loss.detach(), self.trainer.global_step)
         self.log("supernet/loss", loss, prog_bar=True)
         return loss
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nasrec_nni.architecture.draw import Counts, random_architecture
 from nasrec_nni.strategies.sampling.distributions import (
     ANY_OPERATOR_ANY_CONNECTION,
     FULL,
@@ -11,8 +12,6 @@ from nasrec_nni.strategies.sampling.distributions import (
 )
 from nasrec_nni.strategies.sampling.sampler import Drawn, PathSampler, Role, architectures
 from nasrec_nni.strategies.sampling.warmup import full_probability
-
-from nasrec_nni.architecture.draw import Counts, random_architecture
 
 __all__ = [
     "ANY_OPERATOR_ANY_CONNECTION",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from nasrec_nni.strategies.sampling import warmup
-from nasrec_nni.strategies.sampling.distributions import Distribution
-
 from nasrec_nni.architecture.draw import Counts, random_architecture, stream
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Architecture, Path
+from nasrec_nni.strategies.sampling import warmup
+from nasrec_nni.strategies.sampling.distributions import Distribution
 
 Role = Literal["student", "teacher"]
 

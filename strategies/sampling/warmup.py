@@ -6,11 +6,11 @@ Source: NASRec, authors' implementation, which counts forwards; ours counts opti
 from __future__ import annotations
 
 import numpy as np
-from nasrec_nni.strategies.sampling.distributions import FULL, Distribution
 
 from nasrec_nni.architecture.draw import Counts, coin, path_block
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Path
+from nasrec_nni.strategies.sampling.distributions import FULL, Distribution
 
 
 def full_probability(step: int, warmup_steps: int) -> float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.errors import UserError
 from nasrec_nni.strategies.search.interface import Search
 from nasrec_nni.strategies.search.records import Evaluation, Record
 from nasrec_nni.strategies.search.window import Ticket, Window
-
-from nasrec_nni.architecture.value import Architecture
-from nasrec_nni.errors import UserError
 
 Evaluate = Callable[[Architecture], Evaluation]
 

@@ -15,15 +15,16 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
-from nasrec_nni.strategies.search.interface import Options, parse_options
-from nasrec_nni.strategies.search.mutation import mutate
-from nasrec_nni.strategies.search.random_search import TRIES, new_random
-from nasrec_nni.strategies.search.unique import Unique
 from pydantic import Field
 
 from nasrec_nni.architecture.draw import stream
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.errors import UserError, UserErrors
+from nasrec_nni.strategies.search.interface import Options, parse_options
+from nasrec_nni.strategies.search.mutation import mutate
+from nasrec_nni.strategies.search.random_search import TRIES, new_random
+from nasrec_nni.strategies.search.unique import Unique
 
 Positive = Annotated[int, Field(gt=0)]
 CHILDREN = 8  # of one generation, by which progress g is counted
@@ -33,8 +34,9 @@ class EvolutionOptions(Options):
     """Defaults are the authors', but for the steady state."""
 
     population: Positive = Field(128, description="first random candidates, and how many live at once")
-    sample: Positive = Field(64, description="drawn from the population; the best becomes the parent")
-    kept: Positive = Field(2, description="best children of each generation that enter `history`")
+    sample: Positive | None = Field(
+        None, description="drawn from the population, the best becomes the parent; half of the population if unset"
+    )
     generations: Positive | None = Field(None, description="G; from the budget if unset, 240 without one")
     generation_size: Positive | None = Field(
         None, description="children of one parent; authors: 8; unset: steady state"
@@ -54,24 +56,30 @@ class RegularizedEvolution:
     The first `population` asks are random. Later asks mutate a parent `m(g) = (G - g) // max(20, G // 5) + 1`
     times, g being the generation, that is children told // 8 (or // `generation_size`). With a budget and no
     `generations`, G = ceil((budget - population) / 8), so that steps shrink over the search really run; a search
-    that may be prolonged later should set `generations`. A budget up to `population` is random search.
+    that may be prolonged later should set `generations`. Result: the best of all told candidates (the authors
+    take the best two of each generation, and leave the first population out).
 
     Args:
         space: where to search.
         seed: not negative.
         options: see `EvolutionOptions`.
         budget: candidates that will be asked.
+
+    Raises:
+        UserErrors: unknown or wrong options, or sizes with which nothing would evolve.
     """
 
     def __init__(
         self, space: SpaceDescription, seed: int, options: Mapping[str, Any] | None = None, budget: int | None = None
     ) -> None:
         self._options = parse_options(EvolutionOptions, options)
+        self._sample = self._options.sample or max(1, self._options.population // 2)
+        _check(self._options, budget)
         self._space, self._seed = space, seed
         self._unique = Unique(space)
         self._population: deque[Member] = deque(maxlen=self._options.population)
         self._told = 0
-        self._children: list[Member | None] = []  # told children, None where one failed
+        self._children = 0  # told, failed ones included
         self._size = self._options.generation_size or CHILDREN
         self.generations = self._options.generations or _generations(budget, self._options.population, self._size)
         self._parent: tuple[Architecture, int] | None = None
@@ -81,15 +89,6 @@ class RegularizedEvolution:
     def population(self) -> tuple[Member, ...]:
         """Who can become a parent, oldest first."""
         return tuple(self._population)
-
-    @property
-    def history(self) -> list[Member]:
-        """The `kept` best children of every finished generation: what the authors take for the result."""
-        kept: list[Member] = []
-        for start in range(0, len(self._children) - self._size + 1, self._size):
-            generation = [child for child in self._children[start : start + self._size] if child is not None]
-            kept += sorted(generation, key=lambda member: member.value)[: self._options.kept]
-        return kept
 
     def ask(self) -> Architecture | None:
         """The next candidate, new by canonical id; None when the space has nothing new left."""
@@ -101,7 +100,7 @@ class RegularizedEvolution:
         """A success becomes the newest member and the oldest leaves; a failure only counts as told."""
         member = Member(architecture, value) if value is not None else None
         if self._told >= self._options.population:
-            self._children.append(member)
+            self._children += 1
         self._told += 1
         if member is not None:
             self._population.append(member)
@@ -126,14 +125,36 @@ class RegularizedEvolution:
         if self._parent is not None and self._of_parent < (self._options.generation_size or 1):
             self._of_parent += 1
             return self._parent
-        size = min(self._options.sample, len(self._population))
+        # fewer may live than were asked: failures never do, and with several in flight some are not told yet
+        size = min(self._sample, len(self._population))
         drawn = stream(self._seed, "parent", number).choice(len(self._population), size, replace=False)
         # Of equal values the younger wins: newer members came from later, better parents.
         parent = min((self._population[int(at)].value, -int(at)) for at in drawn)
-        mutations = mutation_count(len(self._children) // self._size, self.generations)
+        mutations = mutation_count(self._children // self._size, self.generations)
         self._parent = self._population[-parent[1]].architecture, mutations
         self._of_parent = 1
         return self._parent
+
+
+def _check(options: EvolutionOptions, budget: int | None) -> None:
+    problems = []
+    if options.sample is not None and options.sample > options.population:
+        allowed = f"at most the population ({options.population})"
+        problems.append(
+            UserError("more than there are", value=options.sample, where="search.options.sample", allowed=allowed)
+        )
+    if budget is not None and budget <= options.population:
+        problems.append(
+            UserError(
+                "the candidates only fill the first random population, so nothing would evolve",
+                value=budget,
+                where="search.candidates",
+                allowed=f"more than search.options.population ({options.population})",
+                hint=f"Set search.options.population={max(2, budget // 4)}, or search.algorithm=random",
+            )
+        )
+    if problems:
+        raise UserErrors(problems)
 
 
 def mutation_count(generation: int, generations: int) -> int:

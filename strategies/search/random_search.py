@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nasrec_nni.strategies.search.interface import Options, parse_options
-from nasrec_nni.strategies.search.unique import Unique
-
 from nasrec_nni.architecture.draw import random_architecture, stream
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.strategies.search.interface import Options, parse_options
+from nasrec_nni.strategies.search.unique import Unique
 
 TRIES = 256
 

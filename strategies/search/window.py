@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nasrec_nni.strategies.search.interface import Search
-
 from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.strategies.search.interface import Search
 
 
 @dataclass(frozen=True)
