@@ -127,6 +127,10 @@ RecipeField = Annotated[Recipe, BeforeValidator(_published)]
 SupernetRecipe = Annotated[Recipe, BeforeValidator(_supernet)]
 
 
+# Keys of a supernet that only say how it is watched and saved: no weight depends on them.
+WATCHING = ("checkpoint_every", "validate_every", "validation_architectures", "validation_rows")
+
+
 class SupernetConfig(Model):
     """Training of the one supernet."""
 
@@ -146,7 +150,7 @@ class SupernetConfig(Model):
         if self.recipe.schedule == "plateau":
             raise ValueError("recipe.schedule plateau needs one validation figure; a supernet takes cosine or constant")
         for key in ("patience", "monitor"):
-            if key in self.recipe.model_fields_set:
+            if getattr(self.recipe, key) != Recipe.model_fields[key].default:
                 raise ValueError(f"recipe.{key} has no effect on a supernet, which is trained for all its epochs")
         return self
 
@@ -205,7 +209,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key if isinstance(key, str) else id(key_node))

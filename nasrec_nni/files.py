@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -34,6 +36,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        if str(error.filename) == str(temporary):
+            error.filename = str(path)  # the name that people know
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -130,28 +136,73 @@ def fingerprint(content: Any) -> str:
 def folder_in_progress(path: Path) -> Iterator[Path]:
     """A sibling folder to fill; renamed onto `path` when the block ends well, else removed.
 
-    Leftovers of killed attempts at the same place are removed first. An existing `path` is
-    replaced only at the end, so an earlier good result survives a failure.
+    An existing `path` is replaced only at the end, so an earlier good result survives a failure. What killed
+    attempts at the same place have left is seen to first: see `recover`.
+
+    Raises:
+        UserError: another process fills a folder for the same place.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    partial.mkdir()
-    try:
+    if recover(path):
+        raise UserError("another process is making this folder", where=str(path), hint="Wait for it, or end it")
+    with contextlib.ExitStack() as stack:
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        partial.mkdir()
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+        stack.enter_context(_held(partial))
         yield partial
         for file in partial.rglob("*"):
             if file.is_file():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
         if path.exists():
-            retired = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            stack.enter_context(_held(path))
+            retired = path.with_name(f".{path.name}.{secrets.token_hex(4)}.retired")
             os.replace(path, retired)
             os.replace(partial, path)
             shutil.rmtree(retired, ignore_errors=True)
         else:
             os.replace(partial, path)
         _sync_folder(path.parent)
+
+
+def recover(path: Path) -> bool:
+    """Clear up what killed `folder_in_progress` blocks have left of `path`.
+
+    Half-filled folders are removed. The result before, if a kill came when it was moved away and the new one
+    not yet in its place, is put back. Folders of processes that are alive stay as they are.
+
+    Returns:
+        Whether such a process is at work.
+    """
+    path = path.absolute()
+    alive = False
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.(partial|retired)")
+    for leftover in [child for child in path.parent.glob(".*") if name.fullmatch(child.name)]:
+        with contextlib.suppress(FileNotFoundError), _held(leftover) as free:
+            if not free:
+                alive = True
+            elif leftover.suffix == ".retired" and not path.exists():
+                os.replace(leftover, path)
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
+    return alive
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Lock a folder until the block ends or the process dies; False if it is not to be had.
+
+    The lock follows the folder through renames. A file system without locks gives none: nothing is removed there.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        os.close(descriptor)

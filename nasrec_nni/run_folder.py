@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import read_json, write_json
@@ -55,7 +56,7 @@ class RunFolder:
         if not self.manifest.is_file():
             return False
         content = read_json(self.manifest)
-        return isinstance(content, dict) and content.get("kind") == "run"
+        return isinstance(content, dict) and (content.get("kind") == "run" or "test_reads" in content)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -72,13 +73,22 @@ class RunFolder:
 
     def check_free(self) -> None:
         """Raises UserError if the path holds something that is not a run."""
-        if self.path.is_file() or (self.path.is_dir() and not self.exists and self._has_content()):
+        if self.path.is_file() or (self.path.is_dir() and not self.exists and self.has_content()):
             raise UserError(
                 "holds something that is not a run of ours", where=str(self.path), hint="Name a new or empty folder"
             )
 
-    def _has_content(self) -> bool:
+    def has_content(self) -> bool:
+        """Whether there is more than a lock."""
         return any(entry.name != self.lock_file.name for entry in self.path.iterdir())
+
+    def clear(self) -> None:
+        """Remove everything in the folder, its lock last."""
+        for entry in sorted(self.path.iterdir(), key=lambda entry: entry == self.lock_file):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     @contextlib.contextmanager
     def locked(self, command: str) -> Iterator[None]:
@@ -87,18 +97,7 @@ class RunFolder:
         Raises:
             UserError: another process works on it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with self.lock_file.open("a+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                stream.seek(0)
-                raise UserError(
-                    "another command works on this run",
-                    value=stream.read().strip() or None,
-                    where=str(self.path),
-                    hint="Wait for it, or end that process",
-                ) from None
+        with self._locked() as stream:
             stream.truncate(0)
             stream.write(json.dumps({"process": os.getpid(), "command": command, "since": now()}))
             stream.flush()
@@ -106,6 +105,32 @@ class RunFolder:
                 yield
             finally:
                 stream.truncate(0)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[TextIO]:
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with self.lock_file.open("a+") as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    stream.seek(0)
+                    raise UserError(
+                        "another command works on this run",
+                        value=stream.read().strip() or None,
+                        where=str(self.path),
+                        hint="Wait for it, or end that process",
+                    ) from None
+                if self._is_lock(stream):
+                    yield stream
+                    return
+
+    def _is_lock(self, stream: TextIO) -> bool:
+        """False if the file was removed, with its run, between opening and locking it."""
+        try:
+            return os.path.samestat(os.fstat(stream.fileno()), self.lock_file.stat())
+        except FileNotFoundError:
+            return False
 
     def read_manifest(self) -> dict[str, Any]:
         found: dict[str, Any] = read_json(self.manifest)

@@ -8,12 +8,20 @@ import random
 from dataclasses import astuple, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import norm, ttest_rel
 
-from nasrec_nni.analysis.leaderboard import Result, Standing, standings, write_leaderboard, write_results
+from nasrec_nni.analysis.leaderboard import (
+    Result,
+    Standing,
+    first_eligible,
+    standings,
+    write_leaderboard,
+    write_results,
+)
 from nasrec_nni.analysis.objectives import AUC, LOG_LOSS
-from nasrec_nni.analysis.verdict import paired_difference, random_architectures, verdict
+from nasrec_nni.analysis.verdict import RowDifference, paired_difference, random_architectures, verdict
 from nasrec_nni.errors import UserError
 from nasrec_nni.plugins import registry
 
@@ -135,10 +143,32 @@ def test_pairs_are_made_by_seed_and_only_common_ones() -> None:
 def test_the_sentence(
     searched: tuple[list[float], list[float | None]], hand_made: tuple[list[float], list[float | None]], words: str
 ) -> None:
-    found = verdict(standings(model("net", *searched, architecture="ab") + model("dlrm", *hand_made)))
+    table = standings(model("net", *searched, architecture="ab") + model("dlrm", *hand_made))
+    sure, unsure = RowDifference(9000, -0.02, -0.01), RowDifference(9000, -0.02, 0.01)
+    found = verdict(table, sure)
     assert found.headline.startswith("The searched network net won against the best hand-made model, dlrm")
     assert found.headline.endswith(words)
     assert "paired difference" in found.detail
+    if "more than" in words:
+        assert verdict(table).headline.endswith(words.replace("noise.", "seed noise."))
+        assert "on test rows whose own chance is not judged" in verdict(table).detail
+        assert "more than" not in verdict(table, unsure).headline
+        assert verdict(table, unsure).headline.endswith(
+            "9,000 test rows are too few to tell the difference from chance."
+        )
+        assert "−0.0200 to +0.0100 over 9,000 test rows" in verdict(table, unsure).detail
+    else:
+        assert verdict(table).headline == verdict(table, unsure).headline == found.headline
+
+
+def test_the_interval_over_rows_equals_scipy() -> None:
+    differences = np.random.default_rng(0).normal(0.01, 0.2, 500)
+    found = RowDifference.of(differences)
+    low, high = norm.interval(0.95, differences.mean(), differences.std(ddof=1) / 500**0.5)
+    assert found is not None
+    assert (found.rows, found.low, found.high) == (500, pytest.approx(low), pytest.approx(high))
+    assert found.within_noise is bool(low < 0 < high)
+    assert RowDifference.of(differences[:1]) is None
 
 
 def test_a_hand_made_winner_is_measured_against_the_best_searched_network() -> None:
@@ -156,19 +186,24 @@ def test_a_random_architecture_is_never_called_searched() -> None:
     others = model("dlrm", [0.2] * 2, [0.31] * 2) + model("net", [0.3] * 2, [0.33] * 2, architecture="ab")
     table = standings(drawn + more + others)
     assert [standing.kind for standing in table] == ["random", "hand-made", "searched", "random"]
-    assert verdict(table).headline.startswith("The random architecture random-1 won against the best hand-made model")
-    without = verdict(standings(more + others))
-    assert without.rival is not None
-    assert without.rival.model == "net"
+    assert first_eligible(table).model == "dlrm"
+    found = verdict(table)
+    assert found.headline.startswith("The hand-made model dlrm won against the best searched network, net")
+    with pytest.raises(ValueError, match="could win"):
+        verdict(standings(drawn + more))
     words = random_architectures(table)
     assert words is not None
     assert "test log loss of 0.3100 ± 0.0141 (mean and deviation over 2 architectures)" in words
+    assert "One of them, random-1, is ahead of the winner" in words
+    behind = random_architectures(standings(more + others))
+    assert behind is not None
+    assert "ahead" not in behind
     assert random_architectures(standings(others)) is None
 
 
 def test_nobody_to_compare_with() -> None:
     assert "no searched model was trained" in verdict(standings([RESULT])).headline
-    with pytest.raises(ValueError, match="no model"):
+    with pytest.raises(ValueError, match="no model was trained"):
         verdict([])
 
 

@@ -52,6 +52,24 @@ def test_every_verb_has_help_and_json(verb: str, nasrec: Run) -> None:
     assert all(hasattr(load(verb), name) for name in ("arguments", "run", "words"))
 
 
+def test_inspect_tells_people_the_same_as_json(nasrec: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, out = tmp_path / "clicks.csv", tmp_path / "set"
+    log.write_text("click,age,city\n" + "".join(f"{row % 2},{20 + row % 9},{'abcd'[row % 4]}\n" for row in range(60)))
+    assert nasrec("prepare", log, "--source", "table", "--label", "click", "--out", out)[0] == 0
+    _, found, _ = nasrec("inspect", out)
+    assert main(["inspect", str(out)]) == 0
+    shown = capsys.readouterr().out
+    told = [
+        found["fingerprint"],
+        *found["notes"],
+        *found["warnings"],
+        *(column["reason"] for column in found["columns"]),
+    ]
+    assert found["notes"]
+    assert [text for text in told if text not in shown] == []
+    assert all(name in shown for column in found["columns"] for name in column)
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == "0.1.0"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nasrec_nni.cli import main
+from nasrec_nni.data.prepare import prepare
 from nasrec_nni.run_folder import RunFolder
 
 ARCHITECTURE = Path(__file__).with_name("published") / "criteo_autoctr.json"
@@ -31,6 +32,11 @@ def a_folder_of_something_else() -> None:
 
 def an_existing_example() -> None:
     Path("quickstart.yaml").write_text("mine")
+
+
+def an_empty_folder_for_a_set() -> None:
+    Path("set").mkdir()
+    Path("c.yaml").write_text("data: {prepared: set}\n")
 
 
 def a_cut_architecture() -> None:
@@ -135,6 +141,12 @@ MISTAKES: list[tuple[str, Callable[[], None], str, tuple[str, ...]]] = [
     ),
     ("picture in no folder", nothing, f"draw {ARCHITECTURE} --out /proc/none/a.svg", ("/proc/none",)),
     ("picture below a file", write("a.txt", ""), f"draw {ARCHITECTURE} --out a.txt/a.svg", ("a.txt",)),
+    (
+        "picture in a folder that takes none",
+        nothing,
+        f"draw {ARCHITECTURE} --out /proc/x.svg",
+        ("/proc/x.svg: ",),
+    ),
     ("seed twice", write("c.yaml", "retrain: {seeds: [1, 1]}\n"), "validate c.yaml", ("retrain.seeds", "2 times")),
     (
         "more winners than candidates",
@@ -148,6 +160,18 @@ MISTAKES: list[tuple[str, Callable[[], None], str, tuple[str, ...]]] = [
         write("c.yaml", "data: {prepared: nowhere}\n"),
         "run c.yaml --out r",
         ("data.prepared", "nowhere"),
+    ),
+    (
+        "not a prepared set",
+        an_empty_folder_for_a_set,
+        "validate c.yaml",
+        ("data.prepared", "set"),
+    ),
+    (
+        "no model to train",
+        write("c.yaml", GOOD),
+        "run c.yaml --out r retrain.top_k=0 retrain.baselines=[] retrain.random=2",
+        ("retrain.top_k", "retrain.baselines"),
     ),
     (
         "prepared and raw",
@@ -222,6 +246,9 @@ BAD_LOGS: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("count not a number", HEADER + ROWS, f"{PREPARE} --min-count few", ("min_count", "few")),
     ("option of another source", HEADER + ROWS, f"{PREPARE} --rows 500", ("rows",)),
     ("unknown column", HEADER + ROWS, f"{PREPARE} --numeric aeg", ("aeg",)),
+    ("seed too large", HEADER + ROWS, f"{PREPARE} --split nasrec --seed 5000000000", ("seed", "5000000000")),
+    ("out below a file", HEADER + ROWS, PREPARE.replace("--out set", "--out log.csv/x"), ("log.csv/x", "below a file")),
+    ("out far below a file", HEADER + ROWS, PREPARE.replace("--out set", "--out log.csv/x/y"), ("below a file",)),
 ]
 
 
@@ -249,6 +276,60 @@ def test_a_run_on_a_bad_log_leaves_no_run(
     assert main(["run", "c.yaml", "--out", "r", "--json"]) == 2
     assert "log.csv:62" in json.loads(capsys.readouterr().out)["error"]["message"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "log.csv"]
+
+
+def movielens(*ratings: str) -> Callable[[], None]:
+    def made() -> None:
+        Path("ml").mkdir()
+        Path("ml/users.dat").write_text("1::M::1::1::1\n")
+        Path("ml/movies.dat").write_text("1::a::b\n")
+        Path("ml/ratings.csv").write_text("\n".join(("user,item,rating", *ratings)) + "\n")
+        Path("c.yaml").write_text("data: {source: movielens, inputs: [ml]}\n")
+
+    return made
+
+
+@pytest.mark.parametrize("ratings", [(), ("1,1,3",)], ids=["header alone", "nothing but 3"])
+@pytest.mark.parametrize(
+    "command", ["run c.yaml --plan", "run c.yaml --out r", "prepare ml --source movielens --out s"]
+)
+def test_ratings_that_leave_no_row_are_told(
+    ratings: tuple[str, ...],
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parts = ("no rows",)
+    test_a_mistake_is_told_and_leaves_nothing(movielens(*ratings), command, parts, tmp_path, monkeypatch, capsys)
+
+
+WITHOUT_CATEGORIES = "".join(f"{row % 2},{row}.5\n" for row in range(60))
+
+
+@pytest.mark.parametrize("command", ["validate c.yaml", "run c.yaml --plan", "run c.yaml --out r"])
+def test_a_log_without_categories_is_refused_before_any_work(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def made() -> None:
+        Path("log.csv").write_text("click,age\n" + WITHOUT_CATEGORIES)
+        Path("c.yaml").write_text("data: {source: table, inputs: [log.csv], options: {label: click}}\n")
+
+    parts = ("no categorical column", "data.inputs")
+    test_a_mistake_is_told_and_leaves_nothing(made, command, parts, tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("command", ["validate c.yaml", "run c.yaml --plan", "run c.yaml --out r"])
+def test_a_set_without_categories_is_refused_before_any_work(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def made() -> None:
+        Path("log.csv").write_text("click,age\n" + WITHOUT_CATEGORIES)
+        prepare("table", ["log.csv"], "set", {"label": "click"}, progress=False)
+        Path("c.yaml").write_text("data: {prepared: set}\n")
+
+    parts = ("no categorical column", "data.prepared", "set")
+    test_a_mistake_is_told_and_leaves_nothing(made, command, parts, tmp_path, monkeypatch, capsys)
 
 
 def test_a_good_set_is_not_replaced_by_a_mistake(

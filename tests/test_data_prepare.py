@@ -102,6 +102,23 @@ def test_same_log_same_fingerprint_and_another_value_another(tmp_path: Path) -> 
     assert PreparedSet.load(tmp_path / "1").schema == first.schema
 
 
+def test_a_count_that_leaves_no_value_is_warned_of(tmp_path: Path) -> None:
+    path = small(tmp_path / "a.csv")
+    prepared = prepare("table", [path], tmp_path / "1", OPTIONS | {"min_count": 1000}, progress=False)
+    assert any("column c: no value is frequent enough" in warning for warning in prepared.manifest["warnings"])
+    prepared = prepare("table", [path], tmp_path / "2", OPTIONS, progress=False)
+    assert not any("frequent" in warning for warning in prepared.manifest["warnings"])
+
+
+def test_a_set_that_a_kill_left_between_two_names_is_put_back_first(tmp_path: Path) -> None:
+    path = small(tmp_path / "a.csv")
+    prepare("table", [path], tmp_path / "set", OPTIONS, progress=False)
+    (tmp_path / "set").rename(tmp_path / ".set.01234567.retired")
+    with pytest.raises(UserError, match="already there"):
+        prepare("table", [path], tmp_path / "set", OPTIONS, progress=False)
+    assert PreparedSet.load(tmp_path / "set").manifest["rows"] == 40
+
+
 def test_test_rows_have_a_door_of_their_own(tmp_path: Path) -> None:
     prepared = prepare("table", [small(tmp_path / "a.csv")], tmp_path / "1", OPTIONS, progress=False)
     with pytest.raises(ValueError, match="final step"):

@@ -63,6 +63,15 @@ def test_movielens_rule(tmp_path: Path, dat: bool) -> None:
     assert len(same_genre) == 1
 
 
+def test_movielens_identifiers_without_attributes_are_counted(tmp_path: Path) -> None:
+    ratings = [row for row in movielens(tmp_path / "ml") if row[2] != 3]
+    prepared = quiet("movielens", [tmp_path / "ml"], tmp_path / "out")
+    users, items = (sum(row[at] == 9 for row in ratings) for at in (0, 1))
+    told = "\n".join(prepared.manifest["warnings"])
+    assert f"{users} rows name a user that users.dat does not have" in told
+    assert f"{items} rows name a movie that movies.dat does not have" in told
+
+
 def test_movielens_bad_rating_has_its_line(tmp_path: Path) -> None:
     movielens(tmp_path / "ml", dat=True)
     path = tmp_path / "ml" / "ratings.dat"

@@ -51,15 +51,6 @@ def test_deviation_of_the_initial_weight(init: float | str) -> None:
     assert large.std().item() == pytest.approx(expected[1], rel=0.02)
 
 
-def test_check_names_the_field_of_an_impossible_id() -> None:
-    table = FusedEmbedding((3, 5), 2, max_rows_per_field=4)
-    table.check(torch.tensor([[0, 4], [2, 0]]))
-    with pytest.raises(ValueError, match="field 0: ids run from 1 to 3, its table has 3"):
-        table.check(torch.tensor([[3, 4], [1, 0]]))
-    with pytest.raises(ValueError, match="field 1: ids run from -1"):
-        table.check(torch.tensor([[0, -1]]))
-
-
 @pytest.mark.parametrize(("rows", "cap"), [((), None), ((3, 0), None), ((3, 4), 1)])
 def test_impossible_sizes_are_refused(rows: tuple[int, ...], cap: int | None) -> None:
     with pytest.raises(ValueError, match=r"at least one row|reserved"):

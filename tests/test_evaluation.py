@@ -138,6 +138,21 @@ def test_adagrad_equals_torch_with_the_authors_schedule() -> None:
     torch.testing.assert_close(found, torch.cat((linear.weight[0], linear.bias)), rtol=1e-4, atol=1e-5)
 
 
+def test_adagrad_takes_its_rows_in_a_seeded_shuffled_order(supernet: Path, prepared: PreparedSet) -> None:
+    def labels(head: str, seed: int) -> tuple[np.ndarray, Evaluator]:
+        evaluator = Evaluator(supernet, prepared, CONFIG.search.model_copy(update={"head": head}), seed)
+        return np.concatenate([batch.label.numpy() for batch in evaluator._batches(evaluator._head)]), evaluator
+
+    ordered, plain = labels("lbfgs", 0)
+    assert np.array_equal(ordered, prepared.label[plain.head_rows])
+    shuffled, evaluator = labels("adagrad", 0)
+    assert np.array_equal(evaluator.head_rows, plain.head_rows)
+    assert shuffled.sum() == ordered.sum()
+    assert not np.array_equal(shuffled, ordered)
+    assert np.array_equal(shuffled, labels("adagrad", 0)[0])
+    assert not np.array_equal(shuffled, labels("adagrad", 1)[0])
+
+
 def test_another_set_a_broken_file_and_no_supernet_are_refused(
     supernet: Path, prepared: PreparedSet, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,13 +169,28 @@ def test_the_command_line_starts_without_torch_and_nni() -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+def installed(folder: Path, *words: str) -> dict[str, Any]:
+    """What the installed command says in JSON when it is called in this folder."""
+    command = [str(Path(sys.executable).with_name("nasrec")), *words, "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
 @pytest.mark.parametrize("folder", [".", "examples", "elsewhere"])
 def test_the_installed_command_finds_all_folders_from_anywhere(folder: str, tmp_path: Path) -> None:
     start = tmp_path if folder == "elsewhere" else Path(__file__).parents[1] / folder
     for group in ("search_spaces", "one_shot", "search", "examples"):
-        command = [Path(sys.executable).with_name("nasrec"), "ls", group, "--json"]
-        done = subprocess.run(command, cwd=start, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        items = json.loads(done.stdout)["items"]
+        items = installed(start, "ls", group)["items"]
         assert items
         assert all(item.get("problem") is None for item in items)
+
+
+def test_the_installed_command_works_in_an_empty_folder(tmp_path: Path) -> None:
+    published = Path(__file__).with_name("published") / "criteo_xlarge.json"
+    assert installed(tmp_path, "profile", str(published), "--dense", "13", "--sparse", "26")["live_macs"] > 0
+    assert "usage: nasrec quickstart" in str(installed(tmp_path, "quickstart", "--help"))
+    installed(tmp_path, "cp", "quickstart")
+    installed(tmp_path, "validate", "quickstart.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["quickstart.yaml"]

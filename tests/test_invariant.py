@@ -77,6 +77,12 @@ def check(supernet: NASRecSpace, path: Path, data: tuple[Tensor, Tensor, Tensor]
     alone, alone_loss = loss_of(network, data)
     alone_loss.backward()
     torch.testing.assert_close(logits, alone, **TOLERANCE)
+    check_gradients(supernet, network)
+    check_tape(supernet, data, dict(network.named_parameters()))
+
+
+def check_gradients(supernet: NASRecSpace, network: torch.nn.Module) -> None:
+    """Equal in the block that the network uses, zero around it and elsewhere."""
     used = dict(network.named_parameters())
     for name, parameter in supernet.named_parameters():
         gradient = dense_gradient(parameter)
@@ -86,7 +92,6 @@ def check(supernet: NASRecSpace, path: Path, data: tuple[Tensor, Tensor, Tensor]
             gradient = gradient.clone()
             gradient[block] = 0
         assert not gradient.any(), f"{name} has a gradient outside of what the path uses"
-    check_tape(supernet, data, used)
 
 
 def check_tape(supernet: NASRecSpace, data: tuple[Tensor, Tensor, Tensor], used: dict[str, Tensor]) -> None:
@@ -152,9 +157,37 @@ def test_freeze_slices_weights(name: str, seed: int, layer_norm: bool, blocks: i
     data = batch(1 + seed % 3, 5, seed)
     frozen = supernet.freeze(to_sample(architecture, supernet.description))
     supernet.activate(architecture.path)
-    torch.testing.assert_close(frozen(*data[:2]), supernet(*data[:2]), **TOLERANCE)
+    found, loss = loss_of(frozen, data)
+    expected, supernet_loss = loss_of(supernet, data)
+    torch.testing.assert_close(found, expected, **TOLERANCE)
+    loss.backward()
+    supernet_loss.backward()
+    check_gradients(supernet, frozen)
     frozen_canonical = supernet.freeze(to_sample(architecture.canonical, supernet.description))
-    torch.testing.assert_close(frozen_canonical(*data[:2]), frozen(*data[:2]), **TOLERANCE)
+    torch.testing.assert_close(frozen_canonical(*data[:2]), found, **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", SPACES)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(seed=st.integers(0, 2**31), distribution=st.sampled_from(DISTRIBUTIONS), blocks=st.integers(1, 4))
+def test_dropout_is_the_same_under_the_same_random_state(name: str, seed: int, distribution: str, blocks: int) -> None:
+    supernet = make_supernet(
+        name, bool(seed % 2), seed, blocks=blocks, dense_widths=(16, 32), sparse_rows=(4, 8), dropout=0.3
+    ).train()
+    path = registry("one_shot").load(distribution).draw(supernet.description, np.random.default_rng(seed), "uniform")
+    network = supernet.network(path).train()
+    supernet.activate(path)
+    data = batch(3, 5, seed)
+    logits = []
+    for model in (supernet, network):
+        torch.manual_seed(seed)
+        found, loss = loss_of(model, data)
+        loss.backward()
+        logits.append(found)
+    torch.testing.assert_close(*logits, **TOLERANCE)
+    check_gradients(supernet, network)
+    torch.manual_seed(seed)
+    assert not torch.equal(network.eval()(*data[:2]), logits[1])
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -10,7 +10,19 @@ import pytest
 
 from nasrec_nni.config import parse_config
 from nasrec_nni.errors import UserError
-from nasrec_nni.pipeline.staleness import STAGES, Clock, finish, read_record, refuse_or_retire, stages, start, state
+from nasrec_nni.files import fingerprint, write_json
+from nasrec_nni.pipeline.staleness import (
+    STAGES,
+    Clock,
+    finish,
+    pause,
+    read_record,
+    record_path,
+    refuse_or_retire,
+    stages,
+    start,
+    state,
+)
 from nasrec_nni.run_folder import RunFolder
 
 
@@ -44,6 +56,17 @@ def states(folder: RunFolder, **changes: Any) -> list[str]:
         ({"retrain": {"seeds": [4]}}, "retrain"),
         ({"threads": 1}, None),
         ({"device": "cpu"}, None),
+        (
+            {
+                "supernet": {
+                    "validate_every": 7,
+                    "checkpoint_every": 7,
+                    "validation_rows": 7,
+                    "validation_architectures": 7,
+                }
+            },
+            None,
+        ),
     ],
 )
 def test_a_change_makes_its_stage_and_the_later_ones_stale(
@@ -90,15 +113,29 @@ def test_a_changed_raw_file_is_seen(tmp_path: Path) -> None:
     raw = tmp_path / "log.csv"
     raw.write_text("click\n1\n")
     config = parse_config({"data": {"source": "table", "inputs": [str(raw)]}})
-    before = stages(config)[0].fingerprint
-    assert stages(config)[0].fingerprint == before
+    before = fingerprint(stages(config)[0].key)
+    assert fingerprint(stages(config)[0].key) == before
     raw.write_text("click\n1\n0\n")
-    assert stages(config)[0].fingerprint != before
+    assert fingerprint(stages(config)[0].key) != before
+
+
+def test_a_raw_log_that_was_moved_is_still_the_same(tmp_path: Path) -> None:
+    key = None
+    for place in ("here", "there"):
+        raw = tmp_path / place / "ml" / "ratings.dat"
+        raw.parent.mkdir(parents=True)
+        if key is None:
+            raw.write_text("1::1::4::9\n")
+        else:
+            (tmp_path / "here" / "ml" / "ratings.dat").rename(raw)
+        found = stages(parse_config({"data": {"source": "movielens", "inputs": [str(raw.parent)]}}))[0].key
+        assert key in (None, found)
+        key = found
 
 
 def test_another_prepared_set_at_the_same_place_is_seen() -> None:
     config = parse_config({"data": {"prepared": "somewhere"}})
-    assert stages(config, "a")[0].fingerprint != stages(config, "b")[0].fingerprint
+    assert stages(config, "a")[0].key != stages(config, "b")[0].key
 
 
 def test_the_record_has_times_and_the_result(tmp_path: Path) -> None:
@@ -112,3 +149,78 @@ def test_the_record_has_times_and_the_result(tmp_path: Path) -> None:
     assert record["result"] == {"rows": 3}
     assert record["seconds"] >= 0.02
     assert record["state"] == "done"
+
+
+def test_seconds_add_up_over_the_sessions_of_a_stage(tmp_path: Path) -> None:
+    folder, stage = RunFolder(tmp_path), keys()[0]
+
+    class Ticks(Clock):
+        def read(self) -> dict[str, float]:
+            return {"seconds": 2.0, "cpu_seconds": 1.5}
+
+    for _ in range(2):
+        start(folder, stage)
+        pause(folder, stage, Ticks())
+        assert states(folder)[0] == "started"
+    start(folder, stage)
+    finish(folder, stage, Ticks(), {})
+    record = read_record(folder, "data")
+    assert record is not None
+    assert (record["seconds"], record["cpu_seconds"], record["sessions"]) == (6.0, 4.5, 3)
+
+
+def test_records_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    """Their supernet key held what no weight depends on, and a started stage had no CPU seconds."""
+    folder, found = RunFolder(tmp_path), keys()
+    watched = {"validate_every": 500, "checkpoint_every": 200, "validation_rows": 20_000, "validation_architectures": 4}
+    after: dict[str, str] = {}
+    for stage in found:
+        key = stage.key | after
+        if stage.name == "supernet":
+            key["supernet"] = key["supernet"] | watched
+        old = {"stage": stage.name, "key": key, "started": "2026-01-01", "seconds": 0.0, "state": "started"}
+        write_json(record_path(folder, stage.name), old)
+        after = {"after": fingerprint(key)}
+    assert states(folder) == ["started"] * len(STAGES)
+    for stage in found:
+        finish(folder, stage, Clock(), {})
+    assert states(folder) == ["done"] * len(STAGES)
+    assert states(folder, supernet={"validate_every": 7}) == ["done"] * len(STAGES)
+    assert states(folder, supernet={"warmup": 0.5}) == ["done", "stale", "stale", "stale"]
+
+
+def test_a_stage_made_behind_another_one_is_stale(tmp_path: Path) -> None:
+    """As after a kill in the middle of a redo: the supernet is new, the search is of the old one."""
+    folder, changed = done_run(tmp_path), keys(seed=5)
+    record_path(folder, "supernet").unlink()
+    start(folder, changed[1])
+    finish(folder, changed[1], Clock(), {})
+    assert states(folder, seed=5) == ["done", "done", "stale", "stale"]
+
+
+def test_stages_that_were_left_out_are_no_obstacle(tmp_path: Path) -> None:
+    folder, found = RunFolder(tmp_path), keys(retrain={"top_k": 0})
+    for stage in (found[0], found[3]):
+        start(folder, stage)
+        finish(folder, stage, Clock(), {})
+    assert states(folder, retrain={"top_k": 0}) == ["done", "absent", "absent", "done"]
+    assert states(folder, retrain={"top_k": 0}, seed=5)[3] == "stale"
+    assert states(folder, retrain={"top_k": 0}, data={"options": {"rows": 7}}) == ["stale", "absent", "absent", "stale"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "moved"),
+    [
+        ({"search": {"candidates": 7}}, {"search", "retrain"}),
+        ({"retrain": {"seeds": [4]}}, {"retrain"}),
+        ({"seed": 5}, {"supernet", "search", "retrain"}),
+    ],
+)
+def test_tensorboard_of_redone_stages_is_moved_too(changes: dict[str, Any], moved: set[str], tmp_path: Path) -> None:
+    folder = done_run(tmp_path)
+    names = {"supernet", "search", "retrain"}
+    for name in names:
+        (folder.tensorboard / name).mkdir(parents=True)
+    refuse_or_retire(folder, keys(**changes), redo=True)
+    assert {path.name for path in folder.tensorboard.iterdir()} == names - moved
+    assert {path.name for path in (folder.old / "1" / "tensorboard").iterdir()} == moved

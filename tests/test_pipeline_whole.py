@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,24 +141,25 @@ def test_the_test_split_is_read_once_per_model_and_seed(finished: tuple[RunFolde
     assert written == {path: path.stat().st_mtime_ns for path in folder.retrain.rglob("*") if path.is_file()}
 
 
-def test_only_the_final_step_can_open_the_test_split() -> None:
-    import nasrec_nni.pipeline
+# What opens the test split, and the only modules that may say it.
+DOORS = {
+    ".test_rows(": {"pipeline/final.py"},
+    "._split(": {"data/prepared.py"},
+    "split-": {"data/prepare.py", "data/prepared.py"},
+}
 
-    root = Path(nasrec_nni.pipeline.__path__[0]).parent
-    folders = (root, *(Path(path) for name in ("search_spaces", "strategies") for path in _paths(f"nasrec_nni.{name}")))
-    readers = [
-        path.name
+
+@pytest.mark.parametrize("door", DOORS)
+def test_only_the_final_step_can_open_the_test_split(door: str) -> None:
+    names = ("nasrec_nni", "nasrec_nni.search_spaces", "nasrec_nni.strategies")  # the last two may lie elsewhere
+    folders = {Path(path) for name in names for path in importlib.import_module(name).__path__}
+    found = {
+        path.relative_to(folder).as_posix()
         for folder in folders
         for path in folder.rglob("*.py")
-        if "test_rows(" in path.read_text() and "def test_rows(" not in path.read_text()
-    ]
-    assert readers == ["final.py"]
-
-
-def _paths(package: str) -> list[str]:
-    import importlib
-
-    return list(importlib.import_module(package).__path__)
+        if door in path.read_text(encoding="utf-8")
+    }
+    assert found == DOORS[door]
 
 
 def test_the_page_is_whole_and_needs_nothing_else(finished: tuple[RunFolder, Any]) -> None:
@@ -224,11 +227,40 @@ def test_an_interrupted_run_says_so_and_goes_on(number: signal.Signals, config: 
     words = ("supernet", config, "--out", folder.path, "supernet.recipe.epochs=3")
     process = start(*words)
     deadline = time.monotonic() + 120
-    while not (folder.supernet / "checkpoint").exists() and process.poll() is None and time.monotonic() < deadline:
+    while not (folder.supernet / "checkpoint").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no checkpoint after two minutes"
         time.sleep(0.01)
+    assert process.poll() is None, "the work was over before the signal: make it longer"
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 128 + number, out + err
     assert json.loads(out)["error"]["signal"] == number.name
     assert "Traceback" not in err
+    assert not (folder.supernet / "supernet.json").exists()
     assert nasrec(*words)["stages"][-1]["state"] == "ran"
+
+
+def test_a_run_that_diverges_is_the_users_to_mend(config: Path, tmp_path: Path) -> None:
+    process = start("run", config, "--out", tmp_path / "run", "supernet.recipe.learning_rate=1e30")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 2, out + err
+    message = json.loads(out)["error"]["message"]
+    assert "diverged" in message
+    assert "learning_rate" in message
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "supernet" / "supernet.json").exists()
+    assert not (tmp_path / "run" / "search").exists()
+
+
+def test_a_retraining_that_diverges_names_no_winner(
+    finished: tuple[RunFolder, Any], config: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished[0].path, out)
+    words = ("run", config, "--out", out, "--redo", "retrain.recipe.learning_rate=1e30")
+    process = start(*words)
+    shown, err = process.communicate(timeout=120)
+    assert process.returncode == 2, shown + err
+    assert "diverged" in json.loads(shown)["error"]["message"]
+    assert not RunFolder(out).winner.exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nasrec_nni.cli import main
 from nasrec_nni.cli.parser import verb_parser
 from nasrec_nni.cli.verbs import VERBS
 from nasrec_nni.config import load_config
@@ -36,6 +37,24 @@ def test_commands_of_the_readme_parse(command: str) -> None:
     _, verb, *words = shlex.split(command)
     _, unknown = verb_parser(verb).parse_known_intermixed_args(words)
     assert unknown == []
+
+
+def test_the_readmes_way_for_an_own_log_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command of that block up to the plan, as a person types it, on a log of theirs."""
+    monkeypatch.chdir(tmp_path)
+    rows = (f"{int(row % 5 == 0)},{20 + row % 9},{'abcd'[row % 4]}\n" for row in range(300))
+    Path("clicks.csv").write_text("click,age,city\n" + "".join(rows))
+    (block,) = re.findall(r"^```\n(nasrec prepare.*?)^```", README, re.DOTALL | re.MULTILINE)
+    *before, last = commands(f"```\n{block}```")
+    assert "--plan" in before[-1]
+    assert "--out" in last
+    small = "space.blocks=2 space.dense_widths=[16] retrain.baselines=[lr]"  # a plan measures the speed of its networks
+    for command in (*before[:-1], f"{before[-1]} {small}"):
+        assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+    assert "supernet" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"clicks.csv", "data", "own-csv.yaml"}
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))

@@ -212,6 +212,19 @@ def test_random_architectures_are_told_apart() -> None:
     assert "random, 0f3a5b7c9d1e2f30" in words
 
 
+def test_a_random_architecture_ahead_is_not_marked_as_the_winner() -> None:
+    content = example()
+    drawn = [
+        replace(r, model="random-1", random=True, architecture="cd", val_log_loss=0.1) for r in content.table[1].results
+    ]
+    others = [result for standing in content.table for result in standing.results]
+    page = report_html(replace(content, table=tuple(standings(drawn + others))))
+    marked = page.split('class="winner">')[1].split("<small>")[0].strip()
+    assert marked == f"<td>{content.table[0].model}"
+    assert page.count('class="winner"') == 1
+    assert page.index("<td>random-1") < page.index('class="winner"')
+
+
 def test_a_page_without_models_is_refused() -> None:
     with pytest.raises(ValueError, match="no model"):
         report_html(replace(example(), table=()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -56,6 +58,25 @@ def test_a_lock_is_given_back(tmp_path: Path) -> None:
             pass
 
 
+def test_a_lock_that_was_removed_with_its_run_is_taken_anew(tmp_path: Path) -> None:
+    """The other command removes its folder after this one has opened the lock and before it has it."""
+    folder = RunFolder(tmp_path / "run")
+    flock, calls = fcntl.flock, []
+
+    def late(stream: TextIO, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            folder.clear()
+            folder.path.rmdir()
+        flock(stream, how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        with folder.locked("run"):
+            assert str(os.getpid()) in folder.lock_file.read_text()
+    assert len(calls) == 2
+
+
 def test_manifest_keeps_what_it_is_told(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.update_manifest(data_fingerprint="abc")
@@ -87,6 +108,11 @@ def test_open_says_what_is_missing(tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "absent")
     with pytest.raises(UserError, match=r"no manifest\.json"):
         RunFolder.open(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_is_one(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": 1, "test_reads": 0}')
+    assert RunFolder(tmp_path).exists
 
 
 def test_a_prepared_set_is_not_taken_for_a_run(tmp_path: Path) -> None:

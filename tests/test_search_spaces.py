@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -91,14 +90,34 @@ def test_missing_label_is_refused(space: NASRecSpace) -> None:
         space.freeze(sample)
 
 
-def test_grid_walks_a_small_space_completely() -> None:
+def test_grid_walks_a_small_space_completely(monkeypatch: pytest.MonkeyPatch) -> None:
     space = NASRecSmall(dense=5, rows_per_field=ROWS, blocks=2, dense_widths=(16,), sparse_rows=(4,))
+    walked: list[dict] = []
+
+    def freeze(self: NASRecSpace, sample: dict) -> str:
+        walked.append(dict(sample))
+        return from_sample(sample, self.description).id
+
+    monkeypatch.setattr(NASRecSpace, "freeze", freeze)
+    ids = set(space.grid())
     # per block: 2 operators, 2 x 2 mergers; block 2 also 3 x 3 subsets and 2 x 2 sides
-    networks = list(islice(space.grid(), 5))
+    assert len(walked) == len({json.dumps(sample, sort_keys=True) for sample in walked}) == 8 * 8 * 9 * 4
+    assert all(space.contains(sample) for sample in walked)
+    generator = np.random.default_rng(0)
+    assert {random_architecture(space.description, generator).id for _ in range(500)} <= ids
+
+
+def test_grid_of_a_one_block_space_is_all_its_networks() -> None:
+    space = NASRecSmall(dense=5, rows_per_field=ROWS, blocks=1, dense_widths=(16,), sparse_rows=(4,))
+    networks = list(space.grid())
     assert all(type(network) is NASRecNetwork for network in networks)
-    assert sum(1 for _ in Subset(range(4), 2, label="x").grid()) == 4 + 6
-    dimensions = [sum(1 for _ in mutable.grid()) for mutable in space.simplify().values()]
-    assert int(np.prod(dimensions)) == 8 * 8 * 9 * 4
+    assert len({str(network.path) for network in networks}) == len(networks) == 2 * 2 * 2
+    assert all(network(*batch()).shape == (4,) for network in networks)
+
+
+def test_grid_of_a_subset_is_bounded() -> None:
+    values = [tuple(value) for value in Subset(range(4), 2, label="x").grid()]
+    assert len(values) == len(set(values)) == 4 + 6
 
 
 def test_subset_is_never_empty_and_bounded() -> None:

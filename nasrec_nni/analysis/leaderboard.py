@@ -19,6 +19,7 @@ from nasrec_nni.files import write_text
 Kind = Literal["searched", "random", "hand-made"]
 WINNER_RULE = (
     "Lowest mean validation log loss over the seeds; ties go to the model with fewer live multiply-accumulates. "
+    "Architectures drawn at random are trained to compare with and cannot win. "
     "The rule was fixed, and the winner known, before the test split was read."
 )
 
@@ -101,7 +102,7 @@ class Standing:
 
 
 def standings(results: Iterable[Result]) -> list[Standing]:
-    """One standing per model, ordered by the winner rule; the first is the winner.
+    """One standing per model, ordered by the figures of the winner rule; see `first_eligible`.
 
     Full ties (equal loss, equal MACs) are ordered by name, so that the order never depends on the input's.
 
@@ -114,6 +115,18 @@ def standings(results: Iterable[Result]) -> list[Standing]:
             raise ValueError(f"validation log loss of {result.model}, seed {result.seed}, is {result.val_log_loss}")
         groups.setdefault((result.model, result.architecture), []).append(result)
     return sorted((_standing(group) for group in groups.values()), key=_rule)
+
+
+def first_eligible(table: Sequence[Standing]) -> Standing:
+    """The winner of standings in order: the first that is not a random architecture.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for standing in table:
+        if standing.kind != "random":
+            return standing
+    raise ValueError("no model was trained that could win")
 
 
 def _rule(standing: Standing) -> tuple[float, int, str, str]:

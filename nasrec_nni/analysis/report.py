@@ -12,7 +12,7 @@ from nasrec_nni.analysis.drawing import draw_svg
 from nasrec_nni.analysis.leaderboard import WINNER_RULE, Standing
 from nasrec_nni.analysis.plots import cost_plot, progress_plot
 from nasrec_nni.analysis.style import INK, MUTED, PAPER
-from nasrec_nni.analysis.verdict import random_architectures, verdict
+from nasrec_nni.analysis.verdict import RowDifference, random_architectures, verdict
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.files import write_text
 
@@ -41,6 +41,7 @@ class ReportContent:
         created: when.
         winner_rule: in words.
         notes: sentences a reader must know, for instance what went wrong.
+        rows: winner minus rival over the test rows, if their predictions are at hand.
     """
 
     title: str
@@ -60,6 +61,7 @@ class ReportContent:
     commit: str | None = None
     winner_rule: str = WINNER_RULE
     notes: tuple[str, ...] = field(default=())
+    rows: RowDifference | None = None
 
 
 def render_report(content: ReportContent, path: Path) -> None:
@@ -88,7 +90,7 @@ def report_html(content: ReportContent) -> str:
     progress = progress_plot([loss for _, loss in content.candidates]) if content.candidates else None
     return environment.get_template("report.html.j2").render(
         content=content,
-        verdict=verdict(content.table),
+        verdict=verdict(content.table, content.rows),
         random=random_architectures(content.table),
         trainings=sum(len(standing.results) for standing in content.table),
         cost=Markup(inline(cost_plot(content.table, content.candidates), "cost")),

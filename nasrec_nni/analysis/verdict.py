@@ -1,12 +1,15 @@
-"""Is the winner's gain more than noise? Differences paired over seeds, said in plain words."""
+"""Is the winner's gain more than noise? Differences paired over seeds and over test rows, said in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 
-from nasrec_nni.analysis.leaderboard import Kind, Standing
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrec_nni.analysis.leaderboard import Kind, Standing, first_eligible
 
 CONFIDENCE = 0.95
 NAMES: dict[Kind, str] = {
@@ -65,13 +68,46 @@ def paired_difference(first: Standing, second: Standing) -> Difference | None:
 
 
 @dataclass(frozen=True)
+class RowDifference:
+    """The same difference as its test rows show it: other rows of the same kind would give another figure.
+
+    Args:
+        rows: how many.
+        low: lower end of the interval of `CONFIDENCE` of the mean over rows.
+        high: upper end.
+    """
+
+    rows: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, differences: NDArray[np.float64]) -> RowDifference | None:
+        """From `[N]` log losses of the first model minus those of the second, row by row, averaged over seeds.
+
+        The standard error is the paired one; None for a single row.
+        """
+        if len(differences) < 2:
+            return None
+        mean = float(differences.mean())
+        factor = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+        half = factor * float(differences.std(ddof=1)) / len(differences) ** 0.5
+        return cls(len(differences), mean - half, mean + half)
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the interval holds 0."""
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Who won, and against whom it is measured.
 
     Args:
         headline: who won and whether that is more than noise, one sentence.
         detail: the difference and its interval in figures, one sentence.
-        winner: first by the winner rule.
+        winner: by the winner rule.
         rival: the best searched network if a hand-made model won, else the best hand-made one; None if there is none.
         difference: winner minus rival.
     """
@@ -83,24 +119,36 @@ class Verdict:
     difference: Difference | None
 
 
-def verdict(table: Sequence[Standing]) -> Verdict:
-    """Judge standings that are ordered by the winner rule.
+def contestants(table: Sequence[Standing]) -> tuple[Standing, Standing | None]:
+    """The winner, and the best of the other kind if one was trained.
 
     Raises:
-        ValueError: there is no standing.
+        ValueError: nobody can win.
     """
-    if not table:
-        raise ValueError("no model was trained")
-    winner = table[0]
+    winner = first_eligible(table)
     wanted = "searched" if winner.kind == "hand-made" else "hand-made"
-    rival = next((standing for standing in table if standing.kind == wanted), None)
+    return winner, next((standing for standing in table if standing.kind == wanted), None)
+
+
+def verdict(table: Sequence[Standing], rows: RowDifference | None = None) -> Verdict:
+    """Judge standings that are ordered by the winner rule.
+
+    Args:
+        table: all models.
+        rows: difference of the two `contestants` over the test rows, if their predictions are at hand.
+
+    Raises:
+        ValueError: nobody can win.
+    """
+    winner, rival = contestants(table)
+    wanted = "searched" if winner.kind == "hand-made" else "hand-made"
     who = f"The {NAMES[winner.kind]} {winner.model}"
     if rival is None:
         headline = f"{who} won; no {wanted} model was trained, so the gain cannot be judged."
         return Verdict(headline, f"Its log loss is {_loss(winner)}.", winner, None, None)
     difference = paired_difference(winner, rival)
-    headline = f"{who} won against the best {NAMES[rival.kind]}, {rival.model}{_judgement(difference)}."
-    return Verdict(headline, _detail(winner, rival, difference), winner, rival, difference)
+    headline = f"{who} won against the best {NAMES[rival.kind]}, {rival.model}{_judgement(difference, rows)}."
+    return Verdict(headline, _detail(winner, rival, difference, rows), winner, rival, difference)
 
 
 def random_architectures(table: Sequence[Standing]) -> str | None:
@@ -112,34 +160,45 @@ def random_architectures(table: Sequence[Standing]) -> str | None:
     losses = [((s.test_log_loss if opened else None) or s.val_log_loss).mean for s in drawn]
     split = "test" if opened else "validation"
     if len(losses) == 1:
-        return f"The random architecture trained to compare with has a {split} log loss of {losses[0]:.4f}."
-    return (
-        f"An average random architecture of the same space has a {split} log loss of {fmean(losses):.4f} ± "
-        f"{stdev(losses):.4f} (mean and deviation over {len(losses)} architectures)."
-    )
+        text = f"The random architecture trained to compare with has a {split} log loss of {losses[0]:.4f}."
+    else:
+        text = (
+            f"An average random architecture of the same space has a {split} log loss of {fmean(losses):.4f} ± "
+            f"{stdev(losses):.4f} (mean and deviation over {len(losses)} architectures)."
+        )
+    if table[0].kind == "random":
+        text += f" One of them, {table[0].model}, is ahead of the winner on the validation rows."
+    return text
 
 
-def _judgement(difference: Difference | None) -> str:
+def _judgement(difference: Difference | None, rows: RowDifference | None) -> str:
     if difference is None:
         return "; they share no seed, so the gain cannot be judged"
     if difference.within_noise is None:
         return "; with a single seed this cannot be told from noise"
     if difference.within_noise:
         return ", but the gain is within noise"
+    if rows is not None and rows.within_noise:
+        return f", but {rows.rows:,} test rows are too few to tell the difference from chance"
+    noise = "seed noise" if rows is None else "noise"
     if difference.mean > 0:
-        return f" by the rule (validation), but on the {difference.split} rows it is worse, by more than noise"
-    return ", and the gain is more than noise"
+        return f" by the rule (validation), but on the {difference.split} rows it is worse, by more than {noise}"
+    return f", and the gain is more than {noise}"
 
 
-def _detail(winner: Standing, rival: Standing, difference: Difference | None) -> str:
+def _detail(winner: Standing, rival: Standing, difference: Difference | None, rows: RowDifference | None) -> str:
     text = f"Log loss {_loss(winner)} against {_loss(rival)}"
     if difference is None:
         return f"{text}."
     text += f"; paired difference {_signed(difference.mean)}"
     if difference.low is None or difference.high is None:
         return f"{text} on seed {difference.seeds[0]} alone ({difference.split} rows)."
-    interval = f"{CONFIDENCE:.0%} interval {_signed(difference.low)} to {_signed(difference.high)}"
-    return f"{text} ({interval}, {len(difference.seeds)} seeds, {difference.split} rows; below 0 favours the winner)."
+    over_seeds = f"{_signed(difference.low)} to {_signed(difference.high)} over {len(difference.seeds)} seeds"
+    if rows is None:
+        over_rows = f"on {difference.split} rows whose own chance is not judged"
+    else:
+        over_rows = f"{_signed(rows.low)} to {_signed(rows.high)} over {rows.rows:,} test rows"
+    return f"{text} ({CONFIDENCE:.0%} intervals: {over_seeds}, {over_rows}; below 0 favours the winner)."
 
 
 def _loss(standing: Standing) -> str:

@@ -10,7 +10,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = Non
     """Rows as aligned columns under their names; numbers to the right, an absent value as a dash."""
     if not rows:
         return "(none)"
-    names = list(columns or rows[0])
+    names = list(columns or dict.fromkeys(name for row in rows for name in row))
     cells = [names, *([shown(row.get(name)) for name in names] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
     right = [all(_is_number(row.get(name)) for row in rows) for name in names]

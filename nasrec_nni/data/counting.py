@@ -110,6 +110,8 @@ def _warnings(splits: Mapping[str, Mapping[str, int]], columns: Sequence[dict[st
         name = column["column"]
         if column["distinct"] == rows:
             found.append(f"column {name}: every row has a value of its own, so it cannot help on new rows")
+        elif column["distinct"] and not column["vocabulary"]:
+            found.append(f"column {name}: no value is frequent enough for an id of its own; lower min_count")
         elif column["distinct"] <= 1 and not any(column["missing"].values()):
             found.append(f"column {name}: the same value in every row")
     return found

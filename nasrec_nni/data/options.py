@@ -17,7 +17,7 @@ class PrepareOptions(SourceOptions):
 
     split: SplitName | None = Field(None, description="rule that makes train, val and test")
     min_count: int | None = Field(None, ge=1, description="fewest training rows of a value with an id of its own")
-    seed: int | None = Field(None, ge=0, description="of the split, and of a synthetic log")
+    seed: int | None = Field(None, ge=0, lt=2**32, description="of the split, and of a synthetic log")
     transform: TransformName | Literal["auto"] | None = Field(None, description="of all numeric columns")
 
 

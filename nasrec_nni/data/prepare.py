@@ -21,7 +21,7 @@ from nasrec_nni.data.splits import split_rows
 from nasrec_nni.data.staging import stage
 from nasrec_nni.data.writing import write_arrays, write_vocabulary
 from nasrec_nni.errors import UserError
-from nasrec_nni.files import folder_in_progress, sha256, write_json
+from nasrec_nni.files import folder_in_progress, recover, sha256, write_json
 from nasrec_nni.plugins import registry
 
 PACKAGES = ("nasrec-nni", "numpy", "pyarrow", "scikit-learn")
@@ -71,6 +71,7 @@ def prepare(
         UserError: what is wrong with options, files or rows; nothing is written then.
     """
     out = Path(out)
+    recover(out)
     given = {key: value for key, value in (options or {}).items() if value is not None}
     _check_place(out, overwrite)
     log, settings = open_source(source, inputs, given)
@@ -91,6 +92,7 @@ def prepare(
         schema = Schema(columns.label, dense, sparse, columns.ignored)
         write_json(folder / "schema.json", schema.as_dict())
         counts = Counts.of(staged, columns, splits, vocabularies)
+        warnings = [*log.warnings, *counts.warnings]
         files = {
             path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
             for path in sorted(folder.iterdir())
@@ -110,18 +112,23 @@ def prepare(
             "columns": counts.columns,
             "facts": counts.facts,
             "notes": list(log.notes),
-            "warnings": counts.warnings,
+            "warnings": warnings,
             "fingerprint": identity(schema, files),
             "files": files,
         }
         write_json(folder / MANIFEST, manifest)
     if progress:
-        for warning in counts.warnings:
+        for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
     return PreparedSet.load(out)
 
 
 def _check_place(out: Path, overwrite: bool) -> None:
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UserError(
+            "the output place lies below a file", value=str(above), where=str(out), hint="Name a new folder"
+        )
     if not out.exists():
         return
     if not out.is_dir():

@@ -24,7 +24,7 @@ from nasrec_nni.metrics import auc, row_losses
 from nasrec_nni.network import NASRecNetwork
 
 CHUNK = 8192  # rows the frozen part runs on at once
-HEAD_STREAM, SCORE_STREAM = 1, 2
+HEAD_STREAM, SCORE_STREAM, ORDER_STREAM = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ class Evaluator:
         self.device = self.supernet.device
         self.head_rows = _some(prepared.rows("train"), config.head_rows, [seed, HEAD_STREAM])
         self.score_rows = _some(prepared.rows("val"), config.score_rows, [seed, SCORE_STREAM])
-        self._head = Batches(prepared, self.head_rows, CHUNK, None)
+        order = self.head_rows
+        if config.head == "adagrad":  # a log may be sorted by time or label, and steps take rows as they come
+            order = np.random.default_rng([seed, ORDER_STREAM]).permutation(order)
+        self._head = Batches(prepared, order, CHUNK, None)
         self._score = Batches(prepared, self.score_rows, CHUNK, None)
 
     @torch.no_grad()

@@ -33,8 +33,8 @@ class FusedEmbedding(nn.Module):
             the ones that share row 1 with the unseen ones (ours; the authors hash by remainder).
 
     An id outside `0 .. rows_per_field[f] - 1` is a fault of the data: a negative one, or one beyond an uncapped
-    field, would read a neighbour's row. The prepared set rules that out when it is written; `check` tells it on
-    request, at the cost of a pass over the ids. Ids beyond a capped field always read row 1.
+    field, would read a neighbour's row. The prepared set rules that out when it is written. Ids beyond a capped
+    field always read row 1.
     """
 
     offsets: Tensor
@@ -57,9 +57,8 @@ class FusedEmbedding(nn.Module):
         self.width = width
         self.sparse = sparse
         self.init = init
-        self.prepared_rows = tuple(rows_per_field)
         self.rows = tuple(min(rows, max_rows_per_field or rows) for rows in rows_per_field)
-        self.capped = self.rows != self.prepared_rows
+        self.capped = self.rows != tuple(rows_per_field)
         starts = [0, *accumulate(self.rows)]
         self.register_buffer("offsets", torch.tensor(starts[:-1]), persistent=False)
         self.register_buffer("_caps", torch.tensor(self.rows), persistent=False)
@@ -82,14 +81,6 @@ class FusedEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Ids `[B, F]` to embeddings `[B, F, E]`."""
         return F.embedding(self.table_rows(ids), self.weight, sparse=self.sparse)
-
-    def check(self, ids: Tensor) -> None:
-        """Raises ValueError, naming the field, for an id `[B, F]` that the prepared set cannot hold."""
-        limit = torch.tensor(self.prepared_rows, device=ids.device)
-        for field in ((ids < 0) | (ids >= limit)).any(0).nonzero().flatten().tolist():
-            column = ids[:, field]
-            low, high = int(column.min()), int(column.max())
-            raise ValueError(f"field {field}: ids run from {low} to {high}, its table has {self.prepared_rows[field]}")
 
     def extra_repr(self) -> str:
         rows, width = self.weight.shape

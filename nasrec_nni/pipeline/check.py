@@ -9,13 +9,21 @@ from typing import Any
 
 from nasrec_nni.config import Config, DataConfig
 from nasrec_nni.errors import UserError, UserErrors
-from nasrec_nni.pipeline.space import describe
+from nasrec_nni.pipeline.space import describe, random_architectures
 from nasrec_nni.plugins import registry
 
 
-def check(config: Config) -> None:
-    """Raises UserErrors with every mistake."""
+def check(config: Config, *, retrains: bool = True) -> None:
+    """Raises UserErrors with every mistake.
+
+    Args:
+        config: of a run.
+        retrains: whether the work goes as far as training from scratch.
+    """
     problems = [problem for part in _parts(config) for problem in part]
+    if retrains and not config.retrain.top_k and not config.retrain.baselines:
+        where = "retrain.top_k, retrain.baselines"
+        problems.append(UserError("there is no model to train that could win", where=where))
     if problems:
         raise UserErrors(problems)
 
@@ -74,6 +82,13 @@ def _data(config: DataConfig) -> Iterator[UserError]:
             yield UserError(
                 "no such folder", value=config.prepared, where="data.prepared", hint="`nasrec prepare` makes one"
             )
+            return
+        from nasrec_nni.data.prepared import PreparedSet
+
+        opened: list[PreparedSet] = []
+        yield from _moved(_told(lambda: opened.append(PreparedSet.load(str(config.prepared), verify=False))))
+        if opened and not opened[0].sparse_names:
+            yield _no_category("data.prepared", config.prepared)
         return
     unknown = _plugin("sources", config.source, "data.source")
     yield from unknown
@@ -82,8 +97,29 @@ def _data(config: DataConfig) -> Iterator[UserError]:
         yield UserError("no such file or folder", value=path, where="data.inputs")
     if not unknown and not absent:
         from nasrec_nni.data.prepare import open_source
+        from nasrec_nni.data.sources.base import Columns
 
-        yield from _told(lambda: open_source(config.source, config.inputs, config.options)[0].columns())
+        found: list[Columns] = []
+        yield from _told(lambda: found.append(open_source(config.source, config.inputs, config.options)[0].columns()))
+        if found and not found[0].sparse:
+            yield _no_category("data.inputs", ", ".join(config.inputs))
+
+
+def _moved(errors: Iterable[UserError]) -> Iterator[UserError]:
+    """Errors of a prepared set, that say which key names it."""
+    for error in errors:
+        yield UserError(
+            error.what, value=error.value, where=f"data.prepared: {error.where}", allowed=error.allowed, hint=error.hint
+        )
+
+
+def _no_category(key: str, value: str) -> UserError:
+    return UserError(
+        "has no categorical column, and every network needs one",
+        value=value,
+        where=key,
+        hint="Prepare numeric columns as categories: categorical: [COLUMN], or --categorical COLUMN",
+    )
 
 
 def _algorithm(config: Config) -> list[UserError]:
@@ -91,8 +127,10 @@ def _algorithm(config: Config) -> list[UserError]:
     space: list[Any] = []
     if wrong or _told(lambda: space.append(describe(config.space))):
         return wrong
+    if count := config.retrain.random:  # what is left when the winners, not known yet, are taken out
+        wrong += _told(lambda: random_architectures(space[0], config.seed, count + config.retrain.top_k))
     start = registry("search").load(config.search.algorithm)
-    return _told(lambda: start(space[0], config.seed, config.search.options, config.search.candidates))
+    return wrong + _told(lambda: start(space[0], config.seed, config.search.options, config.search.candidates))
 
 
 def _baselines(config: Config) -> Iterator[UserError]:

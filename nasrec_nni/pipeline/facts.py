@@ -72,7 +72,7 @@ def _raw(config: DataConfig) -> DataFacts:
     log, _ = open_source(config.source, config.inputs, config.options)
     columns = log.columns()
     chunks = iter(log.chunks())
-    chunk = next(chunks, None)
+    chunk = next((found for found in chunks if len(found.label)), None)  # a source may leave out rows
     if chunk is None:
         raise UserError("the log has no rows", where=", ".join(config.inputs) or "data.inputs")
     seen = len(chunk.label)

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasrec_nni.files import write_json
-from nasrec_nni.metrics import auc, calibration, log_loss
+from nasrec_nni.errors import UserError
+from nasrec_nni.files import read_json, sha256, write_json
+from nasrec_nni.metrics import CLIP, auc, calibration, log_loss
 from nasrec_nni.pipeline.context import Context
 from nasrec_nni.pipeline.models import Model, build
 from nasrec_nni.pipeline.predictions import save_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
 TESTED = "test.json"
 
@@ -29,8 +33,7 @@ def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
     from nasrec_nni.training.predict import predict
 
     folder, prepared = context.folder, context.prepared
-    if not folder.winner.exists():
-        raise RuntimeError("the test split stays closed until the winner is written down")
+    _refuse_without_winner(context)
     reads: int = folder.read_manifest()["test_reads"]
     left = [(model, seed) for model, seed in wanted if not (folder.training(model.folder, seed) / TESTED).exists()]
     if not left:
@@ -38,10 +41,11 @@ def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
     rows = prepared.test_rows()
     labels = np.asarray(prepared.label[rows])
     for model, seed in left:
+        target = folder.training(model.folder, seed)
+        _verify(target)
         reads += 1
         folder.update_manifest(test_reads=reads)  # before the read: a kill never hides one
         network = build(model, context, seed).to(context.device)
-        target = folder.training(model.folder, seed)
         load_model(network, target / "model.safetensors", strict=True)
         predictions = predict(network, prepared, rows)
         save_predictions(target / "test.npy", predictions)
@@ -52,3 +56,23 @@ def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
         }
         write_json(target / TESTED, figures)
     return reads
+
+
+def losses_on_test(context: Context, predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`[N]` log losses of saved test predictions, row by row; no model is run."""
+    _refuse_without_winner(context)
+    labels = context.prepared.label[context.prepared.test_rows()]
+    clipped = np.clip(predictions, CLIP, 1 - CLIP)
+    return np.asarray(-np.where(labels > 0.5, np.log(clipped), np.log1p(-clipped)))
+
+
+def _refuse_without_winner(context: Context) -> None:
+    if not context.folder.winner.exists():
+        raise RuntimeError("the test split stays closed until the winner is written down")
+
+
+def _verify(training: Path) -> None:
+    """Raises UserError if the weights are not those that training has left."""
+    weights, result = training / "model.safetensors", training / "result.json"
+    if not weights.exists() or sha256(weights) != read_json(result)["sha256"]:
+        raise UserError("the weights do not match their hash", where=str(weights), hint=f"Remove {training}")

@@ -9,9 +9,9 @@ from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.errors import UserError
 from nasrec_nni.pipeline.context import Context
 from nasrec_nni.pipeline.search import read_records
+from nasrec_nni.pipeline.space import random_architectures
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import profile
-from nasrec_nni.strategies.sampling.sampler import architectures
 from nasrec_nni.strategies.search import best
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def models(context: Context) -> list[Model]:
     """The best candidates of the search, random architectures to compare with, then the baselines.
 
     Raises:
-        UserError: no candidate of the search has a value.
+        UserError: no candidate of the search has a value, or the space is too small.
     """
     config = context.config
     top = best(read_records(context.folder), config.retrain.top_k) if config.retrain.top_k else []
@@ -50,14 +50,10 @@ def models(context: Context) -> list[Model]:
             hint="The failures are written there",
         )
     searched = [Model(f"{config.space.name}-{rank}", r.id, r.architecture) for rank, r in enumerate(top, 1)]
-    drawn = architectures(context.space, config.seed, config.retrain.random)
-    compared = [Model(f"random-{number}", a.id, a, random=True) for number, a in enumerate(drawn, 1)]
     known = {model.folder for model in searched}
-    return [
-        *searched,
-        *(model for model in compared if model.folder not in known),
-        *(Model(name, name) for name in config.retrain.baselines),
-    ]
+    drawn = random_architectures(context.space, config.seed, config.retrain.random, known)
+    compared = [Model(f"random-{number}", a.id, a, random=True) for number, a in enumerate(drawn, 1)]
+    return [*searched, *compared, *(Model(name, name) for name in config.retrain.baselines)]
 
 
 def build(model: Model, context: Context, seed: int) -> nn.Module:

@@ -8,14 +8,22 @@ from typing import Any
 
 from nasrec_nni.analysis.leaderboard import Standing
 from nasrec_nni.analysis.report import ReportContent, render_report
+from nasrec_nni.analysis.verdict import RowDifference
 from nasrec_nni.architecture.json import load_architecture
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.pipeline.context import Context
 from nasrec_nni.pipeline.search import read_records
+from nasrec_nni.pipeline.staleness import read_record
 
 
-def write_page(context: Context, table: Sequence[Standing]) -> None:
-    """Write RUN/report/index.html."""
+def write_page(context: Context, table: Sequence[Standing], rows: RowDifference | None) -> None:
+    """Write RUN/report/index.html.
+
+    Args:
+        context: of the run.
+        table: standings in order.
+        rows: winner minus rival over the test rows.
+    """
     config, folder, prepared = context.config, context.folder, context.prepared
     manifest = folder.read_manifest()
     records = read_records(folder)
@@ -45,13 +53,14 @@ def write_page(context: Context, table: Sequence[Standing]) -> None:
         best_log_loss=prepared.facts.get("best_log_loss", {}).get("test"),
         commit=manifest["commit"],
         notes=tuple(_notes(context)),
+        rows=rows,
     )
     render_report(content, folder.page)
 
 
 def _best_searched(context: Context, table: Sequence[Standing]) -> Architecture | None:
     """The first searched one of the standings, as it was found, dead parts included."""
-    identity = next((standing.architecture for standing in table if standing.architecture is not None), None)
+    identity = next((standing.architecture for standing in table if standing.kind == "searched"), None)
     return None if identity is None else load_architecture(context.folder.retrain / identity / "architecture.json")
 
 
@@ -71,4 +80,7 @@ def _notes(context: Context) -> list[str]:
     found = list(context.prepared.manifest.get("notes", []))
     if not context.prepared.dense_names:
         found.append("The data has no dense column; one column of zeros stands in for it.")
+    record = read_record(context.folder, "search")
+    if record is not None and record.get("result", {}).get("exhausted"):
+        found.append("The search ended early: it found no further architecture in this space.")
     return found

@@ -54,7 +54,8 @@ def plan(config: Config) -> dict[str, Any]:
     check(config)
     planner = _Planner(config)
     with threads(config.threads):
-        stages = [planner.data(), planner.supernet(), planner.search(), planner.retrain()]
+        searching = [planner.supernet(), planner.search()] if config.retrain.top_k else []
+        stages = [planner.data(), *searching, planner.retrain()]
     total = StagePlan(
         "all",
         sum(stage.seconds for stage in stages),
@@ -125,8 +126,10 @@ class _Planner:
     def retrain(self) -> StagePlan:
         settings, recipe, facts = self.config.retrain, self.config.retrain.recipe, self.facts
         sizes = self._sizes(settings.layer_norm)
-        searched, macs = self._searched_speed(sizes, recipe), self._mean_macs(sizes)
-        speeds = [Speed(searched.train_row * macs, searched.forward_row * macs)] * settings.top_k
+        speeds: list[Speed] = []
+        if architectures_trained := settings.top_k + settings.random:
+            searched, macs = self._searched_speed(sizes, recipe), self._mean_macs(sizes)
+            speeds = [Speed(searched.train_row * macs, searched.forward_row * macs)] * architectures_trained
         speeds += [measure([self._baseline(name, sizes)], sizes, recipe) for name in settings.baselines]
         predicted = facts.val * (recipe.epochs + 1) + facts.test
         seconds = sum(facts.train * recipe.epochs * s.train_row + predicted * s.forward_row for s in speeds)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nasrec_nni.analysis.leaderboard import Standing, standings, write_leaderboard, write_results
+from nasrec_nni.analysis.verdict import RowDifference, contestants, verdict
 from nasrec_nni.config import load_config
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import read_json
 from nasrec_nni.pipeline import staleness
 from nasrec_nni.pipeline.context import Context
+from nasrec_nni.pipeline.final import losses_on_test
 from nasrec_nni.pipeline.page import write_page
 from nasrec_nni.pipeline.retrain import read_results
 from nasrec_nni.run_folder import RunFolder
@@ -23,15 +27,33 @@ def report(context: Context) -> dict[str, Any]:
     table = standings(results)
     write_results(results, folder.results)
     write_leaderboard(table, folder.leaderboard)
-    write_page(context, table)
+    first, rival = contestants(table)
+    rows = None if rival is None else _over_rows(context, first, rival)
+    write_page(context, table, rows)
     winner = read_json(folder.winner)
     return {
         "winner": winner["model"],
+        "verdict": verdict(table, rows).headline,
         "leaderboard": [_line(rank, standing) for rank, standing in enumerate(table, 1)],
         "leaderboard_csv": str(folder.leaderboard),
         "results_csv": str(folder.results),
         "page": str(folder.page),
     }
+
+
+def _over_rows(context: Context, first: Standing, second: Standing) -> RowDifference | None:
+    """Their losses row by row on the test split, averaged over common seeds; None before it was opened."""
+    folder = context.folder
+    seeds = sorted({*first.seeds} & {*second.seeds})
+    places = [[folder.training(_folder_of(one), seed) / "test.npy" for seed in seeds] for one in (first, second)]
+    if not seeds or not all(path.exists() for paths in places for path in paths):
+        return None
+    losses = [np.mean([losses_on_test(context, np.load(path)) for path in paths], axis=0) for paths in places]
+    return RowDifference.of(losses[0] - losses[1])
+
+
+def _folder_of(standing: Standing) -> str:
+    return standing.architecture or standing.model
 
 
 def report_again(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nasrec_nni.analysis.leaderboard import WINNER_RULE, Result, standings
+from nasrec_nni.analysis.leaderboard import WINNER_RULE, Result, first_eligible, standings
 from nasrec_nni.architecture.json import to_json
 from nasrec_nni.files import read_json, write_json
 from nasrec_nni.metrics import auc, log_loss
@@ -91,7 +91,7 @@ def fix_winner(folder: RunFolder) -> dict[str, Any]:
     if folder.winner.exists():
         found: dict[str, Any] = read_json(folder.winner)
         return found
-    first = standings(read_results(folder))[0]
+    first = first_eligible(standings(read_results(folder)))
     winner = {
         "rule": WINNER_RULE,
         "model": first.model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,24 +34,27 @@ def run_stages(config: Config, out: Path, last: str, *, command: str, redo: bool
     Raises:
         UserError: the config or the data are wrong, stages are stale, or another command works on the run.
     """
-    check(config)
+    check(config, retrains=last in ("retrain", "report"))
     config = _with_whole_paths(config)
     folder = RunFolder(out)
     folder.check_free()
-    fresh = not out.exists()
+    existed = out.exists()
     context = Context(config, folder)
     named = context.prepared.fingerprint if config.data.prepared is not None else None
     stages = staleness.stages(config, named)
-    try:
-        with folder.locked(command):
+    with folder.locked(command):
+        fresh = not folder.has_content()
+        try:
             for moved in staleness.refuse_or_retire(folder, stages, redo):
                 context.say(moved)
             _write_config(context)
             return _work(context, stages, last)
-    except UserError:
-        if fresh and not any(staleness.state(folder, stage) == "done" for stage in stages):
-            shutil.rmtree(out)  # a mistake in the data leaves nothing half-made behind
-        raise
+        except UserError:
+            if fresh and not any(staleness.state(folder, stage) == "done" for stage in stages):
+                folder.clear()  # a mistake in the data leaves nothing half-made behind
+                if not existed:
+                    out.rmdir()
+            raise
 
 
 def _work(context: Context, stages: list[staleness.Stage], last: str) -> dict[str, Any]:
@@ -88,7 +90,11 @@ def _one(context: Context, stage: staleness.Stage, action: Callable[[Context], d
     clock = staleness.Clock()
     context.set_threads()
     staleness.start(folder, stage)
-    result = action(context)
+    try:
+        result = action(context)
+    except BaseException:
+        staleness.pause(folder, stage, clock)
+        raise
     staleness.finish(folder, stage, clock, result)
     return {"stage": stage.name, "state": "ran"} | clock.read() | result
 

@@ -62,9 +62,13 @@ def search(context: Context) -> dict[str, Any]:
             on_result=keep,
             where=str(folder.candidates),
         )
+    exhausted = len(records) < config.candidates
+    if exhausted:
+        context.say(f"search: ended after {len(records)} candidates, no further architecture was found in this space")
     (first,) = best(records, 1) or (None,)
     return {
         "candidates": len(records),
+        "exhausted": exhausted,
         "failed": sum(record.failure is not None for record in records),
         "best": first and first.id,
         "best_value": first and first.value,

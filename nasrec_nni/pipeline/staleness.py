@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nasrec_nni.config import Config
+from nasrec_nni.config import WATCHING, Config
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, read_json, write_json
 from nasrec_nni.run_folder import RunFolder, now
@@ -24,15 +24,13 @@ class Stage:
 
     Args:
         name: of `STAGES`.
-        key: all config values its outcome depends on; the fingerprint of the stage before under `after`.
+        key: all config values its outcome depends on.
+        before: the stage whose outcome it starts from; None for the first.
     """
 
     name: str
     key: dict[str, Any]
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.key)
+    before: Stage | None = None
 
 
 def stages(config: Config, prepared: str | None = None) -> list[Stage]:
@@ -45,15 +43,21 @@ def stages(config: Config, prepared: str | None = None) -> list[Stage]:
     content = config.model_dump(mode="json")
     keys = {
         "data": {"prepared": prepared} if prepared is not None else {"data": _raw(config)},
-        "supernet": {"seed": config.seed, "space": content["space"], "supernet": content["supernet"]},
+        "supernet": _unwatched({"seed": config.seed, "space": content["space"], "supernet": content["supernet"]}),
         "search": {"search": content["search"]},
         "retrain": {"retrain": content["retrain"]},
     }
     found: list[Stage] = []
     for name in STAGES:
-        after = {"after": found[-1].fingerprint} if found else {}
-        found.append(Stage(name, keys[name] | after))
+        found.append(Stage(name, keys[name], found[-1] if found else None))
     return found
+
+
+def _unwatched(key: dict[str, Any]) -> dict[str, Any]:
+    """A key without the values that change no outcome; older records have them."""
+    if "supernet" not in key:
+        return key
+    return key | {"supernet": {name: value for name, value in key["supernet"].items() if name not in WATCHING}}
 
 
 def record_path(folder: RunFolder, name: str) -> Path:
@@ -71,17 +75,49 @@ def state(folder: RunFolder, stage: Stage) -> State:
     record = read_record(folder, stage.name)
     if record is None:
         return "absent"
-    if fingerprint(record["key"]) != stage.fingerprint:
+    if fingerprint(_own(record)) != fingerprint(stage.key) or _behind_another(folder, stage, record):
         return "stale"
     return "done" if record["state"] == "done" else "started"
+
+
+def _own(record: dict[str, Any]) -> dict[str, Any]:
+    """The values a stage was made with, apart from those of the stages before it."""
+    return _unwatched({name: value for name, value in record["key"].items() if name != "after"})
+
+
+def _behind_another(folder: RunFolder, stage: Stage, record: dict[str, Any]) -> bool:
+    """Whether an earlier stage is stale, or the one before is not the one that this record was made behind."""
+    before = stage.before
+    if before is None:
+        return False
+    if record["key"].get("after") != _made(folder, before):
+        return True
+    while before is not None and state(folder, before) == "absent":
+        before = before.before
+    return before is not None and state(folder, before) == "stale"
+
+
+def _made(folder: RunFolder, stage: Stage) -> str:
+    """Fingerprint of what a stage was made with, the stages before it included.
+
+    A stage that was left out (no supernet is trained for baselines alone) has that of its config.
+    """
+    record = read_record(folder, stage.name)
+    if record is not None:
+        return fingerprint(record["key"])
+    return fingerprint(_whole_key(folder, stage))
+
+
+def _whole_key(folder: RunFolder, stage: Stage) -> dict[str, Any]:
+    return stage.key | ({} if stage.before is None else {"after": _made(folder, stage.before)})
 
 
 def changes(folder: RunFolder, stage: Stage) -> list[str]:
     """The config keys that differ from those the stage was made with, as `key: old -> new`."""
     record = read_record(folder, stage.name)
     assert record is not None
-    old, new = dict(_flat(record["key"])), dict(_flat(stage.key))
-    names = [name for name in (old | new) if old.get(name) != new.get(name) and name != "after"]
+    old, new = dict(_flat(_own(record))), dict(_flat(stage.key))
+    names = [name for name in (old | new) if old.get(name) != new.get(name)]
     return [f"{name}: {old.get(name)} -> {new.get(name)}" for name in names] or ["an earlier stage"]
 
 
@@ -89,9 +125,8 @@ def start(folder: RunFolder, stage: Stage) -> None:
     """Note that work on a stage begins or goes on."""
     record = read_record(folder, stage.name) or {
         "stage": stage.name,
-        "key": stage.key,
+        "key": _whole_key(folder, stage),
         "started": now(),
-        "seconds": 0.0,
     }
     write_json(record_path(folder, stage.name), record | {"state": "started"})
 
@@ -109,12 +144,20 @@ class Clock:
 
 def finish(folder: RunFolder, stage: Stage, clock: Clock, result: dict[str, Any]) -> None:
     """Written last: the stage is done."""
+    _add(folder, stage, clock, {"state": "done", "finished": now(), "result": result})
+
+
+def pause(folder: RunFolder, stage: Stage, clock: Clock) -> None:
+    """Note the time of a session that was stopped."""
+    _add(folder, stage, clock, {})
+
+
+def _add(folder: RunFolder, stage: Stage, clock: Clock, more: dict[str, Any]) -> None:
+    """Seconds add up over the sessions of a stage; only what a kill cut off is not counted."""
     record = read_record(folder, stage.name)
     assert record is not None
-    write_json(
-        record_path(folder, stage.name),
-        record | {"state": "done", "finished": now()} | clock.read() | {"result": result},
-    )
+    seconds = {name: round(record.get(name, 0.0) + value, 2) for name, value in clock.read().items()}
+    write_json(record_path(folder, stage.name), record | seconds | {"sessions": record.get("sessions", 0) + 1} | more)
 
 
 def _raw(config: Config) -> dict[str, Any]:
@@ -155,9 +198,9 @@ def refuse_or_retire(folder: RunFolder, all_stages: list[Stage], redo: bool) -> 
 def _retire(folder: RunFolder, stale: list[Stage]) -> Iterator[str]:
     places = {
         "data": (folder.data,),
-        "supernet": (folder.supernet, folder.tensorboard),
-        "search": (folder.search,),
-        "retrain": (folder.retrain, folder.leaderboard, folder.results, folder.report),
+        "supernet": (folder.supernet, folder.tensorboard / "supernet"),
+        "search": (folder.search, folder.tensorboard / "search"),
+        "retrain": (folder.retrain, folder.tensorboard / "retrain", folder.leaderboard, folder.results, folder.report),
     }
     number = 1 + max((int(path.name) for path in folder.old.glob("[0-9]*")), default=0)
     target = folder.old / str(number)

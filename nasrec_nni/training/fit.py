@@ -97,6 +97,8 @@ def fit(
     identity = _identity(network, prepared, recipe, seed, train_rows, val_rows)
     if (folder / RESULT).exists():
         return _finished(network, folder, identity)
+    for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink()
 
     # an incomplete batch is not trained on (NASRec, authors' implementation), unless there is no other
     batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last=len(train_rows) >= recipe.batch)

@@ -65,7 +65,7 @@ class CheckpointKeeper(Checkpoint):
         if not checkpoints.exists(self.path):
             return None
         found = checkpoints.read_state(self.path)["tree"]["callbacks"][self.state_key]["identity"]
-        if found != self.identity:
+        if not same_training(found, self.identity):
             raise other_training(self.path, found, self.identity)
         return self.path
 
@@ -167,10 +167,17 @@ def guarded(path: Path) -> Iterator[None]:
         ) from None
 
 
+def same_training(found: Any, wanted: Any) -> bool:
+    """Whether what is stored names the wanted training; it may say more, as an earlier version did."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return all(name in found and same_training(found[name], value) for name, value in wanted.items())
+    return bool(found == wanted)
+
+
 def other_training(place: Path, found: Any, wanted: dict[str, Any]) -> UserError:
     """The error of a folder that holds something else than what is asked for."""
     known = found if isinstance(found, dict) else {}
-    differing = [name for name, value in wanted.items() if known.get(name) != value]
+    differing = [name for name, value in wanted.items() if not same_training(known.get(name), value)]
     return UserError(
         f"the folder holds another training: {', '.join(differing) or 'identity'} differs",
         where=str(place),

@@ -18,7 +18,7 @@ from pytorch_lightning import Trainer as AnyTrainer
 from pytorch_lightning.callbacks import Callback
 from safetensors.torch import save_file
 
-from nasrec_nni.config import Config
+from nasrec_nni.config import WATCHING, Config
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
@@ -27,7 +27,7 @@ from nasrec_nni.operators.optimizers import NotFiniteError, sparse_gradients_for
 from nasrec_nni.search_spaces.space import NASRecSpace
 from nasrec_nni.strategies.one_shot.strategies import PathStrategy
 from nasrec_nni.strategies.one_shot.training import SupernetTraining
-from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
+from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training, same_training
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.trainer import make_trainer, quiet
 
@@ -52,6 +52,14 @@ class Clock(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.cpu_seconds, self.wall_seconds = state_dict["cpu_seconds"], state_dict["wall_seconds"]
+
+
+class LastValidation(Callback):
+    """Has the last step of all validated, however often the others are."""
+
+    def on_train_batch_start(self, trainer: AnyTrainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch + 1 == trainer.max_epochs and batch_idx + 1 == trainer.num_training_batches:
+            trainer.val_check_batch = batch_idx + 1
 
 
 def make_space(config: Config, prepared: PreparedSet) -> NASRecSpace:
@@ -83,7 +91,7 @@ def train_supernet(
         KeyboardInterrupt, SystemExit: interrupted, state saved.
     """
     settings, recipe = config.supernet, config.supernet.recipe
-    identity = config.model_dump(mode="json", include={"seed", "space", "supernet"}) | {"data": prepared.fingerprint}
+    identity = _identity(config, prepared)
     if (folder / FACTS).exists():
         return _finished(folder, identity)
     torch.manual_seed(config.seed)
@@ -104,7 +112,7 @@ def train_supernet(
     resumed = keeper.resume_from()
     trainer = make_trainer(
         folder,
-        callbacks=[StepSeed(config.seed), clock, keeper],
+        callbacks=[StepSeed(config.seed), clock, LastValidation(), keeper],
         epochs=recipe.epochs,
         progress=progress,
         tensorboard=tensorboard,
@@ -132,6 +140,13 @@ def train_supernet(
         "warmup_steps": strategy.warmup_steps,
     }
     return _finish(folder, strategy.supernet, prepared, training, identity)
+
+
+def _identity(config: Config, prepared: PreparedSet) -> dict[str, Any]:
+    """What must be the same for two calls to be one training."""
+    found = config.model_dump(mode="json", include={"seed", "space", "supernet"}) | {"data": prepared.fingerprint}
+    found["supernet"] = {name: value for name, value in found["supernet"].items() if name not in WATCHING}
+    return found
 
 
 def _validation_rows(config: Config, prepared: PreparedSet) -> NDArray[np.int64]:
@@ -164,7 +179,7 @@ def _finish(
 
 def _finished(folder: Path, identity: dict[str, Any]) -> SupernetFacts:
     found = SupernetFacts.read(folder)
-    if found.identity != identity:
+    if not same_training(found.identity, identity):
         raise other_training(folder, found.identity, identity)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return found

@@ -67,7 +67,8 @@ def run_search(
         if failures == max_failures_in_a_row:
             raise UserError(
                 f"the search stops: {failures} candidates in a row failed, the last one with: {record.failure}",
-                hint="Mend the cause and run the same command again; what succeeded is kept",
+                hint="Mend the cause and run the same command again. It goes on behind these: what was scored is kept, "
+                "and candidates that have failed stay failed. To score them too, search into another run folder",
             )
     return found
 

@@ -37,8 +37,9 @@ def _architecture(path: Path) -> dict[str, Any]:
 
 
 def words(result: dict[str, Any]) -> str:
-    tables = {key: value for key, value in result.items() if isinstance(value, list) and value}
-    parts = [pairs({key: value for key, value in result.items() if key not in tables})]
-    for name, rows in tables.items():
-        parts += ["", name, table(rows)]
+    below = {key: value for key, value in result.items() if isinstance(value, list) and value}
+    parts = [pairs({key: value for key, value in result.items() if key not in below})]
+    for name, items in below.items():
+        rows = all(isinstance(item, dict) for item in items)
+        parts += ["", name, *([table(items)] if rows else map(str, items))]
     return "\n".join(parts)

@@ -68,6 +68,7 @@ class LogSource(ABC):
         options: an instance of `Options`.
         split: the rule by name; a source may have to read the log accordingly.
         notes: what the source found out for itself, for people to read.
+        warnings: what is doubtful about the rows, known when all have been read.
     """
 
     Options: ClassVar[type[SourceOptions]] = SourceOptions
@@ -79,6 +80,7 @@ class LogSource(ABC):
     options: Any
     split: str = "random"
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @abstractmethod
     def columns(self) -> Columns:

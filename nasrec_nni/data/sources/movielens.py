@@ -56,15 +56,23 @@ class Source(LogSource):
         users = _side_table(self._folder / "users.dat", 5, "latin-1")
         movies = _side_table(self._folder / "movies.dat", 3, "latin-1")
         path = self._ratings()
+        strangers = {"users.dat": 0, "movies.dat": 0}
         for user, item, rating in _dat(path) if path.suffix == ".dat" else _csv(path):
             kept = pc.not_equal(rating, NEUTRAL)
             user, item, rating = user.filter(kept), item.filter(kept), rating.filter(kept)
             of_user = pc.index_in(user, value_set=users[0])
             of_item = pc.index_in(item, value_set=movies[0])
+            strangers["users.dat"] += of_user.null_count
+            strangers["movies.dat"] += of_item.null_count
             sparse = {"user": user, "item": item}
             sparse |= {name: users[index].take(of_user) for index, name in enumerate(USER, 1)}
             sparse["genres"] = movies[2].take(of_item)
             yield Chunk((rating.to_numpy() > NEUTRAL).astype(np.float32), {}, sparse)
+        self.warnings = [
+            f"{count:,} rows name a {name.removesuffix('s.dat')} that {name} does not have: its attributes are missing"
+            for name, count in strangers.items()
+            if count
+        ]
 
 
 def _side_table(path: Path, width: int, encoding: str) -> list[Any]:

@@ -23,7 +23,7 @@ class TouchedOptimizer(torch.optim.Optimizer):
     """Base of `Adagrad` and `Adam`: dense, sliced and row gradients in one step.
 
     Args:
-        parameters: as for any torch optimizer; a group may set `lr`, `l2` and `table`.
+        parameters: as for any torch optimizer; a group may set `lr` and `l2`.
         defaults: of the groups.
         clip: largest global norm of the gradients, 0 for none.
         tape: where the slices of this step's weights are, if the model runs on slices.
@@ -45,7 +45,7 @@ class TouchedOptimizer(torch.optim.Optimizer):
     def __init__(
         self, parameters: Iterable[Any], defaults: dict[str, Any], *, clip: float = 0.0, tape: SliceTape | None = None
     ) -> None:
-        super().__init__(parameters, {"l2": 0.0, "table": False} | defaults)
+        super().__init__(parameters, {"l2": 0.0} | defaults)
         self.clip = clip
         self.tape = tape
         self.norm: Tensor | None = None

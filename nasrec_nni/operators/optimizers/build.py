@@ -46,6 +46,6 @@ def build_optimizer(module: nn.Module, recipe: Recipe, tape: SliceTape | None = 
     weights = [weight for weight in tables if weight.requires_grad]
     if weights:
         rate = recipe.embedding_learning_rate or recipe.learning_rate
-        groups.append({"params": weights, "lr": rate, "l2": recipe.embedding_l2, "table": True})
+        groups.append({"params": weights, "lr": rate, "l2": recipe.embedding_l2})
     kind: type[Adagrad] | type[Adam] = Adagrad if recipe.optimizer == "adagrad" else Adam
     return kind(groups, lr=recipe.learning_rate, eps=recipe.epsilon, clip=recipe.clip, tape=tape)
