@@ -31,7 +31,6 @@ setup(
         "pytorch-lightning>=2.5,<2.7",  # training loops; NNI needs it by this name
         "setuptools<82",  # nnictl imports pkg_resources, which 82 removed
         "numpy>=1.26",  # arrays on disk and in memory
-        "pandas>=2.1",  # small tables: the leaderboard, joins of side files
         "pyarrow>=15",  # parses CSV and counts categories at native speed
         "pyyaml>=6",  # config files
         "pydantic>=2.6",  # typed config, every error at once
@@ -49,7 +48,7 @@ setup(
             "hypothesis>=6.100",  # invariants over random architectures
             "ruff>=0.6",  # format and lint
             "mypy>=1.11",  # strict types
-            "pandas-stubs",  # types of pandas
+            "pandas>=2.1",  # a second reading of the logs in tests (NNI brings it too)
             "types-PyYAML",  # types of yaml
             "types-tqdm",  # types of tqdm
         ],
