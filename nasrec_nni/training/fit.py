@@ -18,7 +18,7 @@ from nasrec_nni.config import Recipe
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError
-from nasrec_nni.files import fingerprint, read_json, sha256, write_json
+from nasrec_nni.files import fingerprint, read_json, sha256, sweep, write_json
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.module import ClickModule
@@ -97,8 +97,7 @@ def fit(
     identity = _identity(network, prepared, recipe, seed, train_rows, val_rows)
     if (folder / RESULT).exists():
         return _finished(network, folder, identity)
-    for leftover in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-        leftover.unlink()
+    sweep(folder)
 
     # an incomplete batch is not trained on (NASRec, authors' implementation), unless there is no other
     batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last=len(train_rows) >= recipe.batch)

@@ -22,7 +22,7 @@ from nasrec_nni.config import WATCHING, Config
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
-from nasrec_nni.files import atomic_path
+from nasrec_nni.files import atomic_path, sweep
 from nasrec_nni.operators.optimizers import NotFiniteError, sparse_gradients_for
 from nasrec_nni.search_spaces.space import NASRecSpace
 from nasrec_nni.strategies.one_shot.strategies import PathStrategy
@@ -94,6 +94,7 @@ def train_supernet(
     identity = _identity(config, prepared)
     if (folder / FACTS).exists():
         return _finished(folder, identity)
+    sweep(folder)
     torch.manual_seed(config.seed)
     space = make_space(config, prepared)
     rows = prepared.rows("train")
