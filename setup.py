@@ -78,7 +78,8 @@ setup(
             "random=nasrec_nni.strategies.search.random_search:RandomSearch",
         ],
         "nasrec_nni.sources": [
-            f"{name}=nasrec_nni.data.sources.{name}:Source" for name in ("synthetic", "movielens", "criteo", "table")
+            f"{name}=nasrec_nni.data.sources.{name}:Source"
+            for name in ("synthetic", "movielens", "criteo", "avazu", "kdd12", "table")
         ],
         "nasrec_nni.objectives": [
             "log_loss=nasrec_nni.analysis.objectives:LOG_LOSS",

@@ -1,4 +1,4 @@
-"""Criteo, MovieLens, synthetic and the roles of a table."""
+"""Every source but the table on small files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
-from nasrec_nni.data.sources.roles import infer
+from nasrec_nni.data.sources import avazu, criteo, kdd12
+from nasrec_nni.data.sources import movielens as ml
+from nasrec_nni.data.sources.base import checked
 from nasrec_nni.errors import UserError
 
 RATINGS = 400
@@ -129,22 +131,262 @@ def test_synthetic_interactions_are_beyond_logistic_regression(tmp_path: Path) -
     assert prepared.facts["best_log_loss"]["val"] + 0.05 < reached < base - 0.05
 
 
+def opened(module: Any, inputs: list[Path], split: str = "random", **options: Any) -> Any:
+    """A source and its columns, without the rest of preparing."""
+    source = module.Source(inputs, checked(module.Source.Options, options, "source"), split)
+    return source, source.columns()
+
+
+def everything(source: Any) -> dict[str, list[Any]]:
+    """All cells by column; the arrays of a chunk by `:label` and so on."""
+    found: dict[str, list[Any]] = {}
+    for chunk in source.chunks():
+        assert all(len(column) == len(chunk.label) for column in (*chunk.dense.values(), *chunk.sparse.values()))
+        for name, column in chunk.sparse.items():
+            assert column.type in (pa.string(), pa.dictionary(pa.int32(), pa.string()))
+            found.setdefault(name, []).extend(column.to_pylist())
+        for name in ("label", "time", "weight", "part"):
+            if getattr(chunk, name) is not None:
+                found.setdefault(f":{name}", []).extend(getattr(chunk, name).tolist())
+        for name, numbers in chunk.dense.items():
+            assert numbers.dtype == np.float64
+            found.setdefault(name, []).extend(numbers.tolist())
+    return found
+
+
+def test_movielens_times(tmp_path: Path) -> None:
+    movielens(tmp_path / "ml", dat=True)
+    source, columns = opened(ml, [tmp_path / "ml"])
+    assert columns.time == "timestamp"
+    found = everything(source)
+    stars = [line.split("::") for line in (tmp_path / "ml" / "ratings.dat").read_text().splitlines()]
+    assert found[":time"] == [float(row[3]) for row in stars if row[2] != "3"]
+    assert found["user"] == [row[0] for row in stars if row[2] != "3"]
+
+
+def hundred(folder: Path) -> None:
+    """A made-up folder in MovieLens-100k's format."""
+    folder.mkdir()
+    flags = ["0|0|0|1|1" + "|0" * 14, "1" + "|0" * 18, "0" + "|0" * 18]
+    items = [f"{item}|Été {item} (1995)|01-Jan-1995||http://x|{flags[item - 1]}" for item in (1, 2, 3)]
+    (folder / "u.item").write_text("\n".join(items) + "\n", encoding="latin-1")
+    (folder / "u.user").write_text("1|24|M|technician|85711\n2|53|F|other|T8H1N\n")
+    (folder / "u.data").write_text("1\t1\t5\t881250949\n2\t2\t3\t881250950\n2\t3\t1\t881250951\n7\t2\t4\t881250900\n")
+
+
+def test_movielens_100k(tmp_path: Path) -> None:
+    hundred(tmp_path / "ml")
+    source, columns = opened(ml, [tmp_path / "ml"])
+    assert list(columns.sparse) == ["user", "item", "gender", "age", "occupation", "zip", "genres"]
+    assert everything(source) == {
+        "user": ["1", "2", "7"],
+        "item": ["1", "3", "2"],
+        "gender": ["M", "F", None],
+        "age": ["24", "53", None],
+        "occupation": ["technician", "other", None],
+        "zip": ["85711", "T8H1N", None],
+        "genres": ["Animation|Children's", None, "unknown"],
+        ":label": [1, 0, 1],
+        ":time": [881250949, 881250951, 881250900],
+    }
+    assert source.warnings == ["1 rows name a user that u.user does not have: its attributes are missing"]
+
+
 @pytest.mark.parametrize(
-    ("values", "role", "reason"),
+    ("file", "line", "message"),
     [
-        (["1.5", "2.25", None], "numeric", "fraction"),
-        (["007", "12"], "categorical", "leading zero"),
-        (["a", "1"], "categorical", "'a' is not a number"),
-        (["inf", "1"], "categorical", "'inf' is not a number"),
-        ([None, None], "categorical", "no value"),
-        (["9007199254740993"] * 3, "categorical", "too long"),
-        (["1", "0", "1"], "categorical", "code"),
-        ([str(n) for n in range(50)], "categorical", "identifier"),
-        ([str(n % 50) for n in range(100)], "numeric", "quantity"),
-        ([str(1000 + n % 50) for n in range(100)], "categorical", "code"),
+        ("u.item", "9|x|y||z|1|0", r"u\.item:4: a line has another number of fields"),
+        ("u.user", "1|1|M|x|y", r"u\.user:3: this identifier came before"),
+        ("u.data", "1\t1\t6\t1", r"u\.data:5: not a rating, got '6'"),
+        (
+            "u.data",
+            "1\t1\t4\tlate",
+            r"u\.data:5: column 'timestamp' is the time of a row, and this is none, got 'late'",
+        ),
+        ("u.item", "9|x|y||z|2" + "|0" * 18, r"u\.item:4: not the flag of a genre, got '2'"),
     ],
 )
-def test_roles_are_inferred_with_a_reason(values: list[str | None], role: str, reason: str) -> None:
-    found, why = infer(pa.array(values, pa.string()))
-    assert found == role
-    assert reason in why
+def test_movielens_100k_faults(tmp_path: Path, file: str, line: str, message: str) -> None:
+    hundred(tmp_path / "ml")
+    with (tmp_path / "ml" / file).open("a", encoding="latin-1") as stream:
+        stream.write(line + "\n")
+    source, _ = opened(ml, [tmp_path / "ml"])
+    with pytest.raises(UserError, match=message):
+        everything(source)
+
+
+def days(folder: Path, numbers: list[int]) -> None:
+    """Files in the format of Criteo's Terabyte log; a row tells its day in C1."""
+    folder.mkdir()
+    for day in numbers:
+        row = ["1", *["3"] * 13, f"{day:08x}", *["ab"] * 25]
+        text = ("\t".join(row) + "\n") * 3
+        (folder / f"day_{day}.gz").write_bytes(gzip.compress(text.encode()))
+
+
+def test_criteo_days_of_a_folder_are_read_as_people_count(tmp_path: Path) -> None:
+    days(tmp_path / "tera", [0, 1, 2, 10, 11])
+    (tmp_path / "tera" / ".DS_Store").write_text("x")
+    (tmp_path / "tera" / "_SUCCESS").write_text("")
+    source, _ = opened(criteo, [tmp_path / "tera"])
+    assert everything(source)["C1"] == [f"{day:08x}" for day in (0, 1, 2, 10, 11) for _ in range(3)]
+    assert source.notes == ["tera: 5 files, from day_0.gz to day_11.gz", "tera: passed over .DS_Store, _SUCCESS"]
+    assert source.rows_expected(15) == 15
+    assert sum(criteo.Source.default_hash_rows.values()) == 33_762_601
+    assert criteo.Source.decimal_first is False
+
+
+def test_criteo_by_time_never_cuts_a_day(tmp_path: Path) -> None:
+    days(tmp_path / "tera", list(range(10)))
+    prepared = quiet("criteo", [tmp_path / "tera"], tmp_path / "out", split="by_time", min_count=1)
+    assert prepared.rows("train").tolist() == list(range(24))
+    assert prepared.rows("val").tolist() == [24, 25, 26]
+    assert prepared.test_rows().tolist() == [27, 28, 29]
+    with pytest.raises(UserError, match="by_time"):
+        quiet("criteo", [tmp_path / "tera" / "day_0.gz"], tmp_path / "one", split="by_time")
+
+
+def test_criteo_given_as_three_folders(tmp_path: Path) -> None:
+    for name, numbers in (("train", [1, 2]), ("val", [3]), ("test", [4])):
+        days(tmp_path / name, numbers)
+    source, _ = opened(criteo, [tmp_path / name for name in ("train", "val", "test")], "given")
+    assert everything(source)[":part"] == [0] * 6 + [1] * 3 + [2] * 3
+
+
+AVAZU = ["id", "click", *list(avazu.ROWS)[1:]]
+
+
+def avazu_file(path: Path, rows: int = 30, names: list[str] = AVAZU) -> None:
+    lines = [",".join(names)]
+    for row in range(rows):
+        cells = {"id": f"1000{row}", "click": str(row % 3 % 2), "hour": f"141021{row % 24:02d}"}
+        lines.append(",".join(cells.get(name, f"{name}{row % 5}") for name in names))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_avazu(tmp_path: Path) -> None:
+    avazu_file(tmp_path / "train.csv")
+    source, columns = opened(avazu, [tmp_path / "train.csv"])
+    assert list(columns.sparse) == list(avazu.ROWS)[1:]
+    assert (columns.dense, columns.ignored, columns.time) == ({}, ("id",), "hour")
+    assert any(note.startswith("id: ignored") for note in source.notes)
+    found = everything(source)
+    assert found["hour"] == [f"141021{row % 24:02d}" for row in range(30)]
+    assert found[":time"] == [float(text) for text in found["hour"]]
+    assert sum(avazu.Source.default_hash_rows.values()) == 9_459_467
+    source, columns = opened(avazu, [tmp_path / "train.csv"], keep_id=True)
+    assert list(columns.sparse) == list(avazu.ROWS)
+    assert everything(source)["id"][:2] == ["10000", "10001"]
+
+
+def test_avazu_without_clicks_says_which_file_it_is(tmp_path: Path) -> None:
+    avazu_file(tmp_path / "test.csv", names=[name for name in AVAZU if name != "click"])
+    with pytest.raises(UserError, match=r"test\.csv:1: not the header of Avazu's log.*train\.csv"):
+        opened(avazu, [tmp_path / "test.csv"])
+
+
+KDD = [
+    ["0", "1", "url1", "11", "21", "2", "1", "31", "41", "51", "61", "5"],
+    ["2", "3", "url2", "12", "21", "3", "2", "32", "42", "52", "62", "7"],
+    ["1", "9", "url1", "11", "22", "1", "1", "33", "43", "53", "63", "99"],
+    ["0", "4", "url3", "11", "22", "1", "1", "33", "43", "53", "63", "0"],
+]
+
+
+def kdd_folder(folder: Path, *, order: tuple[int, ...] = (0, 1, 2), packed: bool = False) -> Path:
+    folder.mkdir()
+    profile = [["5", "1", "4"], ["7", "2", "6"], ["8", "0", "1"]]
+    for name, rows in (("training.txt", KDD), ("userid_profile.txt", [profile[at] for at in order])):
+        text = "".join("\t".join(row) + "\n" for row in rows)
+        if packed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+        else:
+            (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_kdd12_joins_the_profile(tmp_path: Path, order: tuple[int, ...], packed: bool) -> None:
+    source, columns = opened(kdd12, [kdd_folder(tmp_path / "kdd", order=order, packed=packed)])
+    assert list(columns.dense) == ["Impression", "Depth", "Position"]
+    assert list(columns.sparse) == list(kdd12.ROWS)
+    found = everything(source)
+    assert found[":label"] == [0, 1, 1, 0]
+    assert found["Gender"] == ["1", "2", "0", "0"]
+    assert found["Age"] == ["4", "6", "0", "0"]
+    assert found["UserID"] == ["5", "7", "99", "0"]
+    assert found["Impression"] == [1, 3, 9, 4]
+    assert source.warnings[0].startswith("2 rows have a user without a profile")
+    assert sum(kdd12.Source.default_hash_rows.values()) == 50_666_853
+
+
+def test_kdd12_impressions_as_weights(tmp_path: Path) -> None:
+    folder = kdd_folder(tmp_path / "kdd")
+    source, columns = opened(kdd12, [folder / "userid_profile.txt", folder / "training.txt"], weight=True)
+    assert columns.weight == "Impression"
+    assert list(columns.dense) == ["Depth", "Position"]
+    assert everything(source)[":weight"] == [1, 3, 9, 4]
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "message"),
+    [
+        ("userid_profile.txt", "7\t1\t1", r"userid_profile\.txt:4: this user came before, got '7'"),
+        ("userid_profile.txt", "x\t1\t1", r"userid_profile\.txt:4: UserID is not an identifier, got 'x'"),
+        ("userid_profile.txt", "9\t1", r"userid_profile\.txt:4: a row has another number of fields"),
+        ("training.txt", "\t".join(["-1", *KDD[0][1:]]), r"training\.txt:5: not a number of clicks, got '-1'"),
+        ("training.txt", "\t".join(["0.5", *KDD[0][1:]]), r"training\.txt:5: not a number of clicks, got '0\.5'"),
+        ("training.txt", "\t".join(["", *KDD[0][1:]]), r"training\.txt:5: not a number of clicks, got ''"),
+        ("training.txt", "\t".join([*KDD[0][:5], "two", *KDD[0][6:]]), r"training\.txt:5: column 'Depth' is numeric"),
+        ("training.txt", "\t".join([*KDD[0][:11], "u5"]), r"training\.txt:5: UserID is not an identifier, got 'u5'"),
+    ],
+)
+def test_kdd12_faults(tmp_path: Path, file: str, line: str, message: str) -> None:
+    folder = kdd_folder(tmp_path / "kdd")
+    with (folder / file).open("a") as stream:
+        stream.write(line + "\n")
+    source, _ = opened(kdd12, [folder])
+    with pytest.raises(UserError, match=message):
+        everything(source)
+
+
+def test_kdd12_needs_both_files(tmp_path: Path) -> None:
+    folder = kdd_folder(tmp_path / "kdd")
+    with pytest.raises(UserError, match=r"takes one userid_profile\.txt"):
+        opened(kdd12, [folder / "training.txt"])
+    (tmp_path / "more.txt").write_text("x")
+    with pytest.raises(UserError, match="takes two files"):
+        opened(kdd12, [folder / "training.txt", folder / "userid_profile.txt", tmp_path / "more.txt"])
+
+
+def test_avazu_by_time_and_as_the_authors_have_it(tmp_path: Path) -> None:
+    names = [name for name in AVAZU if name not in ("id", "click", "hour")]
+    lines = [",".join(AVAZU)]
+    for row in range(48):
+        lines.append(
+            ",".join(
+                [str(10**19 + row), str(row % 2), f"141021{(row * 7) % 24:02d}", *(f"{row % 5:08x}" for _ in names)]
+            )
+        )
+    path = tmp_path / "train.csv"
+    path.write_text("\n".join(lines) + "\n")
+    prepared = quiet("avazu", [path], tmp_path / "time", split="by_time")
+    hours = np.array([(row * 7) % 24 for row in range(48)])
+    assert hours[prepared.rows("train")].max() < hours[prepared.rows("val")].min()
+    prepared = quiet("avazu", [path], tmp_path / "authors", keep_id=True, encoding="hash_mod", split="random")
+    assert prepared.sparse[:, 0].tolist() == [(10**19 + row) % (2**31 - 1) % 9999 + 1 for row in range(48)]
+    assert prepared.rows_per_field == tuple(avazu.ROWS.values())
+
+
+def test_kdd12_is_prepared(tmp_path: Path) -> None:
+    folder = kdd_folder(tmp_path / "kdd")
+    rows = [[str(row % 2), *KDD[row % 4][1:]] for row in range(40)]
+    numeric = [[row[0], row[1], *(cell.strip("url") for cell in row[2:])] for row in rows]
+    (folder / "training.txt").write_text("".join("\t".join(row) + "\n" for row in numeric))
+    prepared = quiet("kdd12", [folder], tmp_path / "out", encoding="hash_mod")
+    assert prepared.label.tolist() == [row % 2 for row in range(40)]
+    assert prepared.sparse[:4, -2:].tolist() == [[1 % 3 + 1, 4 % 7 + 1], [2 % 3 + 1, 6 % 7 + 1], [1, 1], [1, 1]]
+    weighted = quiet("kdd12", [folder], tmp_path / "weighted", weight=True)
+    assert weighted.weight is not None
+    assert weighted.weight[:4].tolist() == [1, 3, 9, 4]

@@ -1,30 +1,32 @@
-"""A click log in, a prepared set out: one pass over the text, one over the arrays."""
+"""A click log in, a prepared set out: one pass over the text, two over scratch arrays."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
-from nasrec_nni.data.counting import Counts
-from nasrec_nni.data.options import PrepareOptions, divide
-from nasrec_nni.data.prepared import FORMAT, MANIFEST, PreparedSet, identity
+from nasrec_nni.data import reporting
+from nasrec_nni.data.counting import Tally, count
+from nasrec_nni.data.fields import dense_columns, dense_names, fields_of, sparse_columns
+from nasrec_nni.data.options import PrepareOptions, check_names, divide, per_column
+from nasrec_nni.data.prepared import FORMAT, MANIFEST, PreparedSet, identity, write_stamps
 from nasrec_nni.data.schema import Schema
-from nasrec_nni.data.sources.base import LogSource, checked
-from nasrec_nni.data.splits import split_rows
-from nasrec_nni.data.staging import stage
+from nasrec_nni.data.sources.base import Columns, LogSource, checked
+from nasrec_nni.data.splits import SPLITS, Split, make_split, refuse_empty
+from nasrec_nni.data.staging import Staged, stage
+from nasrec_nni.data.vocabulary import build
 from nasrec_nni.data.writing import write_arrays, write_vocabulary
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import folder_in_progress, recover, sha256, write_json
 from nasrec_nni.plugins import registry
 
-PACKAGES = ("nasrec-nni", "numpy", "pyarrow", "scikit-learn")
+PACKAGES = ("nasrec-nni", "numpy", "pyarrow")
 
 
 def open_source(
@@ -48,6 +50,22 @@ def open_source(
     ), settings
 
 
+def open_columns(log: LogSource, settings: PrepareOptions) -> Columns:
+    """The roles of the log's columns.
+
+    Raises:
+        UserError: a bad header, or options that do not fit the columns or the split.
+    """
+    columns = log.columns()
+    binned = [name for name in columns.dense if per_column(settings.transform, name, "auto") == "log2_bins"]
+    check_names(settings, columns.dense, [*binned, *columns.sparse])
+    if log.split == "by_time" and columns.time is None:
+        raise UserError("split 'by_time' needs a column of times", where="split", hint="Name it: --time COLUMN")
+    if settings.first_line_slip and log.split != "nasrec":
+        raise UserError("first_line_slip belongs to split 'nasrec'", value=log.split, where="first_line_slip")
+    return columns
+
+
 def prepare(
     source: str,
     inputs: Iterable[Path | str],
@@ -56,8 +74,12 @@ def prepare(
     *,
     overwrite: bool = False,
     progress: bool = True,
+    command: str | None = None,
 ) -> PreparedSet:
     """Read a log and write its prepared set; `out` appears whole or not at all.
+
+    Memory is that of the distinct values, of a few chunks of rows, and of up to 16 bytes a row for a split that must
+    know all rows at once; the rest waits in scratch files beside `out`.
 
     Args:
         source: plug-in name.
@@ -65,62 +87,115 @@ def prepare(
         out: the folder to make.
         options: fields of `PrepareOptions` and of the source's `Options`; None values count as not given.
         overwrite: replace an earlier prepared set at `out`.
-        progress: notes and a bar on stderr.
+        progress: notes and bars on stderr.
+        command: what the person typed, for the manifest.
 
     Raises:
         UserError: what is wrong with options, files or rows; nothing is written then.
     """
     out = Path(out)
-    recover(out)
     given = {key: value for key, value in (options or {}).items() if value is not None}
+    _clear_up(out, progress)
     _check_place(out, overwrite)
     log, settings = open_source(source, inputs, given)
-    columns = log.columns()
+    columns = open_columns(log, settings)
     if progress:
         for note in log.notes:
             print(note, file=sys.stderr)
-    min_count = settings.min_count if settings.min_count is not None else log.default_min_count
-    transform = settings.transform or log.transform or "auto"
-
     with folder_in_progress(out) as folder, TemporaryDirectory(dir=folder) as scratch:
-        staged = stage(log, columns, Path(scratch), progress)
-        splits = split_rows(log.split, staged.label, staged.part, settings.seed)
-        for name, rows in splits.items():
-            np.save(folder / f"split-{name}.npy", rows)
-        dense, sparse, vocabularies = write_arrays(staged, columns, splits["train"], folder, min_count, transform)
-        write_vocabulary(folder / "vocabulary.parquet", tuple(columns.sparse), vocabularies)
-        schema = Schema(columns.label, dense, sparse, columns.ignored)
-        write_json(folder / "schema.json", schema.as_dict())
-        counts = Counts.of(staged, columns, splits, vocabularies)
-        warnings = [*log.warnings, *counts.warnings]
-        files = {
-            path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-            for path in sorted(folder.iterdir())
-            if path.is_file()
-        }
-        manifest = {
-            "format": FORMAT,
-            "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "source": source,
-            "inputs": [{"path": str(path), "bytes": _size(path)} for path in log.inputs],
-            "options": {"split": log.split, "min_count": min_count, "transform": transform}
-            | ({} if settings.seed is None else {"seed": settings.seed})
-            | log.options.model_dump(mode="json", exclude_defaults=True),
-            "versions": {name: version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
-            "rows": counts.rows,
-            "splits": counts.splits,
-            "columns": counts.columns,
-            "facts": counts.facts,
-            "notes": list(log.notes),
-            "warnings": warnings,
-            "fingerprint": identity(schema, files),
-            "files": files,
-        }
+        fields = fields_of(log, columns, settings, Path(scratch))
+        staged = stage(log, dense_names(columns, settings), fields, Path(scratch), progress)
+        split = make_split(log.split, staged, settings)
+        manifest, schema = _write(log, columns, settings, staged, split, folder)
+        manifest |= {"source": source, "command": command, "warnings": [*log.warnings, *manifest["warnings"]]}
+        manifest["fingerprint"] = identity(schema, manifest["files"])
         write_json(folder / MANIFEST, manifest)
+        write_stamps(folder, manifest["files"])
     if progress:
-        for warning in warnings:
+        for warning in manifest["warnings"]:
             print(f"warning: {warning}", file=sys.stderr)
     return PreparedSet.load(out)
+
+
+def _write(
+    log: LogSource, columns: Columns, settings: PrepareOptions, staged: Staged, split: Split, folder: Path
+) -> tuple[dict[str, Any], Schema]:
+    """All files but the manifest; what is known of them."""
+    wanted = {name: per_column(settings.transform, name, log.transform or "auto") for name in staged.dense}
+    lengths = [
+        per_column(settings.max_length, field.name, 16) if field.separator is not None else 1 for field in staged.fields
+    ]
+    tally = count(staged, split, lengths, {name for name, one in wanted.items() if one == "quantile"})
+    splits = reporting.sizes(tally)
+    refuse_empty(log.split, {name: size["rows"] for name, size in splits.items()}, staged.rows)
+    min_counts = [per_column(settings.min_count, field.name, log.default_min_count) for field in staged.fields]
+    vocabularies = [
+        build(field.book, known.seen, least)
+        for field, known, least in zip(staged.fields, tally.fields, min_counts, strict=True)
+    ]
+    schema = Schema(
+        columns.label,
+        dense_columns(columns, wanted, tally),
+        sparse_columns(log, columns, staged.fields, vocabularies, min_counts, lengths),
+        columns.ignored,
+        columns.time,
+        columns.weight,
+        log.missing_words,
+        split.negative_rate,
+    )
+    rows = {name: size["rows"] for name, size in splits.items()}
+    files, sample = write_arrays(staged, schema.dense, schema.sparse, vocabularies, split, rows, folder)
+    staged.delete()
+    described = reporting.columns(schema, tally, vocabularies, sample)
+    manifest = _manifest(log, settings, schema, splits, described, staged.rows) | {"facts": reporting.facts(tally)}
+    manifest |= _negatives(split, tally)
+    write_vocabulary(folder / "vocabulary.parquet", [one.name for one in schema.sparse], vocabularies)
+    write_json(folder / "schema.json", schema.as_dict())
+    for path in (folder / "vocabulary.parquet", folder / "schema.json"):
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    return manifest | {"files": files}, schema
+
+
+def _manifest(
+    log: LogSource,
+    settings: PrepareOptions,
+    schema: Schema,
+    splits: Mapping[str, Mapping[str, int]],
+    described: Sequence[dict[str, Any]],
+    rows: int,
+) -> dict[str, Any]:
+    own = log.options.model_dump(mode="json", exclude_defaults=True)
+    common = settings.model_dump(mode="json", exclude_defaults=True)
+    said = {"split": log.split, "min_count": log.default_min_count, "transform": log.transform or "auto"}
+    return {
+        "format": FORMAT,
+        "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "inputs": [{"path": str(path), "bytes": _size(path)} for path in log.inputs],
+        "options": said | common | own,
+        "versions": {name: version(name) for name in PACKAGES} | {"python": sys.version.split()[0]},
+        "rows": rows,
+        "splits": splits,
+        "columns": described,
+        "notes": list(log.notes),
+        "warnings": reporting.warnings(schema, splits, described, rows),
+    }
+
+
+def _negatives(split: Split, tally: Tally) -> dict[str, Any]:
+    left_out = int(tally.rows[len(SPLITS)])
+    if split.negative_rate < 1:
+        kept = int(tally.rows[0] - tally.clicks[0])
+        return {"negatives": {"rate": split.negative_rate, "kept": kept, "left_out": left_out}}
+    return {"left_out": left_out} if left_out else {}
+
+
+def _clear_up(out: Path, progress: bool) -> None:
+    """Remove what a killed attempt has left, and say so."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.[0-9a-f]{{8}}\.partial")
+    before = [path for path in out.absolute().parent.glob(".*") if name.fullmatch(path.name)]
+    recover(out)
+    if progress and any(not path.exists() for path in before):
+        print(f"{out}: an unfinished attempt was removed; starting over", file=sys.stderr)
 
 
 def _check_place(out: Path, overwrite: bool) -> None:

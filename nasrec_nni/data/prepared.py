@@ -1,12 +1,14 @@
 """A folder of memory-mapped arrays, verified when opened, with its test rows behind a door of their own.
 
-dense.npy [N, dense] float32 · sparse.npy [N, F] int32 · label.npy [N] float32 · split-{train,val,test}.npy int64
-vocabulary.parquet · schema.json · manifest.json (written last) · probability.npy [N] float64 (synthetic only)
+dense.npy [N, dense] float32 · sparse.npy [N, C] int32 · label.npy [N] float32 · split-{train,val,test}.npy int64
+vocabulary.parquet · schema.json · manifest.json (written last)
+weight.npy [N] float32 (if a column has weights) · probability.npy [N] float64 (synthetic only)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +18,11 @@ from numpy.typing import NDArray
 
 from nasrec_nni.data.schema import Schema
 from nasrec_nni.errors import UserError
-from nasrec_nni.files import fingerprint, read_json, sha256
+from nasrec_nni.files import fingerprint, read_json, sha256, write_json
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+STAMPS = ".verified.json"  # sizes and times of files whose hashes were found right
 AGAIN = "Prepare the log again"
 HEADER = 128  # bytes before the elements in a .npy file
 NEEDED = ("dense.npy", "sparse.npy", "label.npy", "split-train.npy", "split-val.npy", "split-test.npy", "schema.json")
@@ -34,8 +37,10 @@ class PreparedSet:
         manifest: counts, options and versions of its making.
         fingerprint: of arrays, splits and schema; equal fingerprints, equal training.
         dense: `[N, dense]` float32.
-        sparse: `[N, F]` int32, ids per field, not offset.
+        sparse: `[N, C]` int32, ids per field, not offset; field `f` has `lengths[f]` columns, a multi-valued one
+            is padded with -1 behind its values.
         label: `[N]` float32, 0 or 1.
+        weight: `[N]` float32, above 0; None if every row counts once.
     """
 
     def __init__(self, folder: Path, schema: Schema, manifest: dict[str, Any]) -> None:
@@ -47,6 +52,8 @@ class PreparedSet:
         self.dense: NDArray[np.float32] = _mapped(folder / "dense.npy")
         self.sparse: NDArray[np.int32] = _mapped(folder / "sparse.npy")
         self.label: NDArray[np.float32] = _mapped(folder / "label.npy")
+        weighted = "weight.npy" in manifest["files"]
+        self.weight: NDArray[np.float32] | None = _mapped(folder / "weight.npy") if weighted else None
 
     @classmethod
     def load(cls, folder: Path | str, *, verify: bool = True) -> PreparedSet:
@@ -54,7 +61,8 @@ class PreparedSet:
 
         Args:
             folder: made by `prepare`.
-            verify: hash every file; sizes are compared in any case.
+            verify: hash every file that has changed since its hash was last found right; sizes are compared in any
+                case.
 
         Raises:
             UserError: it is none, is of another format, or a file was changed.
@@ -86,7 +94,7 @@ class PreparedSet:
         return self._split("test")
 
     def _split(self, name: str) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = np.load(self.folder / f"split-{name}.npy", allow_pickle=False)
+        found: NDArray[np.int64] = _mapped(self.folder / f"split-{name}.npy")
         return found
 
     def split_sizes(self) -> dict[str, int]:
@@ -100,6 +108,16 @@ class PreparedSet:
     @property
     def rows_per_field(self) -> tuple[int, ...]:
         return tuple(column.rows for column in self.schema.sparse)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Columns of `sparse` per field."""
+        return self.schema.lengths
+
+    @property
+    def negative_rate(self) -> float:
+        """Share of the training rows without a click that negative sampling has kept."""
+        return self.schema.negative_rate
 
     @property
     def dense_names(self) -> tuple[str, ...]:
@@ -119,7 +137,8 @@ def identity(schema: Schema, files: Mapping[str, Mapping[str, Any]]) -> str:
     columns = {
         "label": schema.label,
         "dense": [[column.name, asdict(column.transform)] for column in schema.dense],
-        "sparse": [[column.name, column.rows] for column in schema.sparse],
+        "sparse": [[column.name, column.rows, column.encoding, column.length] for column in schema.sparse],
+        "negative_rate": schema.negative_rate,
     }
     return fingerprint({"columns": columns, "files": hashes})
 
@@ -136,8 +155,35 @@ def _verify(folder: Path, files: Mapping[str, Any], hashes: bool) -> None:
         if size != entry["bytes"]:
             allowed = f"{entry['bytes']} bytes"
             raise UserError("a file of the prepared set has another size", value=size, where=str(path), allowed=allowed)
-        if hashes and sha256(path) != entry["sha256"]:
-            raise UserError("a file of the prepared set was changed: its sha256 differs", where=str(path), hint=AGAIN)
+    if not hashes:
+        return
+    stamps = _read_stamps(folder)
+    changed = [name for name, entry in files.items() if stamps.get(name) != _stamp(folder / name, entry)]
+    for name in changed:
+        if sha256(folder / name) != files[name]["sha256"]:
+            where = str(folder / name)
+            raise UserError("a file of the prepared set was changed: its sha256 differs", where=where, hint=AGAIN)
+    if changed:
+        write_stamps(folder, files)
+
+
+def _stamp(path: Path, entry: Mapping[str, Any]) -> list[Any]:
+    found = path.stat()
+    return [entry["sha256"], found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def _read_stamps(folder: Path) -> dict[str, Any]:
+    try:
+        found = read_json(folder / STAMPS)
+    except (OSError, UserError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_stamps(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Note that the files have their hashes, so that the next load need not read them; a read-only folder has none."""
+    with suppress(OSError):
+        write_json(folder / STAMPS, {name: _stamp(folder / name, entry) for name, entry in files.items()})
 
 
 def _mapped(path: Path) -> Any:

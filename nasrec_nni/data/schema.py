@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from nasrec_nni.data.transforms import Transform
 
-RESERVED = 2  # ids 0 (missing) and 1 (rare or unseen) of every field
+RESERVED = 2  # ids 0 (missing) and 1 (rare or unseen) of every field with a vocabulary
+PADDING = -1  # behind the values of a multi-valued field
+EncodingName = Literal["vocabulary", "hash_mod", "hash"]
 
 
 @dataclass(frozen=True)
@@ -28,40 +30,81 @@ class DenseColumn:
 
 @dataclass(frozen=True)
 class SparseColumn:
-    """A categorical column.
+    """A categorical column, a field of the networks.
 
     Attributes:
         name: as in the log.
-        rows: ids in use: the vocabulary and the two reserved ones.
+        rows: ids in use: the vocabulary and the two reserved ones, or `n_f` of a hashed field.
         min_count: fewest training rows that give a value its own id.
         reason: why the column is categorical.
+        encoding: how a value becomes an id.
+        bins: the column is a number in the log, and `log2_bins` makes its categories.
+        separator: stands between the values of a cell; None for one value.
+        length: columns of the array: most values of a cell that are kept.
+        decimal_first: how `hash_mod` reads a value.
     """
 
     name: str
     rows: int
     min_count: int
     reason: str
+    encoding: EncodingName = "vocabulary"
+    bins: bool = False
+    separator: str | None = None
+    length: int = 1
+    decimal_first: bool = True
 
 
 @dataclass(frozen=True)
 class Schema:
-    """All columns; `dense` and `sparse` in the order of the arrays."""
+    """All columns; `dense` and `sparse` in the order of the arrays.
+
+    Attributes:
+        label: column of clicks.
+        dense: numeric columns.
+        sparse: fields.
+        ignored: columns left out.
+        time: column that `by_time` splits by.
+        weight: column of row weights.
+        missing: words that mean no value, beside the empty field.
+        negative_rate: share of training rows without a click that negative sampling has kept; training on them
+            takes `log(negative_rate)` off the logit, so that scores are those of the whole log.
+    """
 
     label: str
     dense: tuple[DenseColumn, ...]
     sparse: tuple[SparseColumn, ...]
     ignored: tuple[str, ...] = ()
+    time: str | None = None
+    weight: str | None = None
+    missing: tuple[str, ...] = ()
+    negative_rate: float = 1.0
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Columns of the sparse array per field."""
+        return tuple(column.length for column in self.sparse)
 
     def as_dict(self) -> dict[str, Any]:
         found = asdict(self)
-        return found | {name: list(found[name]) for name in ("dense", "sparse", "ignored")}
+        for column in found["dense"]:
+            column["transform"]["knots"] = list(column["transform"]["knots"])
+        return found | {name: list(found[name]) for name in ("dense", "sparse", "ignored", "missing")}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Schema:
         """The inverse of `as_dict`."""
+
+        def transform(found: Mapping[str, Any]) -> Transform:
+            return Transform(**{**found, "knots": tuple(found["knots"])})
+
         return cls(
             content["label"],
-            tuple(DenseColumn(one["name"], Transform(**one["transform"]), one["reason"]) for one in content["dense"]),
+            tuple(DenseColumn(one["name"], transform(one["transform"]), one["reason"]) for one in content["dense"]),
             tuple(SparseColumn(**one) for one in content["sparse"]),
             tuple(content["ignored"]),
+            content["time"],
+            content["weight"],
+            tuple(content["missing"]),
+            content["negative_rate"],
         )

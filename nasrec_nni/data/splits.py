@@ -2,92 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrec_nni.data.folds import stratified_folds
 from nasrec_nni.errors import UserError
 
+if TYPE_CHECKING:
+    from nasrec_nni.data.options import PrepareOptions
+    from nasrec_nni.data.staging import Staged, StagedChunk
+
 Rows = NDArray[np.int64]
-SplitName = Literal["random", "nasrec", "permutation", "in_order", "given"]
+Parts = NDArray[np.int8]
+SplitName = Literal["random", "nasrec", "permutation", "in_order", "given", "by_time", "k_fold"]
 SPLITS = ("train", "val", "test")
-FOLDS = 10
-NASREC_SEED = 2018
+LEFT_OUT = 3  # part of a row that no split has
+NASREC_FOLDS, NASREC_SEED = 10, 2018
+NEGATIVES_STREAM = np.uint64(0x6E65676174697665)
+CUTS = (0.8, 0.9)
 
 
-def _cut(order: Rows) -> list[Rows]:
-    first, second = int(0.8 * len(order)), int(0.9 * len(order))
-    return [order[:first], order[first:second], order[second:]]
+@dataclass
+class Split:
+    """The part of every row, a byte each, or none where it can be computed.
 
-
-def permutation(labels: NDArray[np.float32], seed: int | None) -> list[Rows]:
-    """80/10/10 of numpy's seeded permutation; the rows stay in its order (the usual MovieLens rule)."""
-    return _cut(np.random.default_rng(seed or 0).permutation(len(labels)))
-
-
-def random(labels: NDArray[np.float32], seed: int | None) -> list[Rows]:
-    """80/10/10 by a seeded permutation; rows of a split in file order."""
-    return [np.sort(part) for part in permutation(labels, seed)]
-
-
-def in_order(labels: NDArray[np.float32], seed: int | None) -> list[Rows]:
-    """The first 80 % of the file, the next 10 %, the last 10 %."""
-    return _cut(np.arange(len(labels)))
-
-
-def nasrec(labels: NDArray[np.float32], seed: int | None) -> list[Rows]:
-    """Ten stratified folds: 0 to 7 train, 8 val, 9 test, each in file order.
-
-    Source: NASRec, authors' implementation (the "AutoCTR split", seed 2018).
-
-    Raises:
-        UserError: a class has fewer rows than there are folds.
+    Attributes:
+        name: the rule.
+        rows: `N`.
+        parts: `[N]` index into `SPLITS`, or `LEFT_OUT`; None: by the chunk (`given`) or by the row number (`in_order`).
+        order: `[N]` row numbers, where a rule keeps an order of its own.
+        negative_rate: share of training rows without a click that stay.
+        seed: draws which.
     """
-    from sklearn.model_selection import StratifiedKFold
 
-    clicks = int(labels.sum())
-    if min(clicks, len(labels) - clicks) < FOLDS:
-        raise UserError(
-            f"split 'nasrec' needs {FOLDS} rows of each label",
-            value=f"{clicks} clicks, {len(labels) - clicks} others",
-            hint="Use --split random",
-        )
-    folds = StratifiedKFold(n_splits=FOLDS, shuffle=True, random_state=NASREC_SEED if seed is None else seed)
-    parts = [rows for _, rows in folds.split(np.zeros(len(labels)), labels)]
-    return [np.sort(np.concatenate(parts[:8])), parts[8], parts[9]]
+    name: str
+    rows: int
+    parts: Parts | None = None
+    order: Rows | None = None
+    negative_rate: float = 1.0
+    seed: int = 0
+
+    def of(self, start: int, chunk: StagedChunk) -> Parts:
+        """`[n]` parts of the rows of a chunk that begins at row `start`."""
+        size = len(chunk.label)
+        if self.parts is not None:
+            found = self.parts[start : start + size]
+        elif chunk.part is not None:
+            found = chunk.part
+        else:
+            found = np.searchsorted(_cuts(self.rows), np.arange(start, start + size), "right").astype(np.int8)
+        if self.negative_rate < 1.0:
+            drawn = uniform(np.arange(start, start + size, dtype=np.uint64), self.seed) >= self.negative_rate
+            found = np.where((found == 0) & (chunk.label == 0) & drawn, np.int8(LEFT_OUT), found)
+        return found
 
 
-BY_LABEL: dict[str, Callable[[NDArray[np.float32], int | None], list[Rows]]] = {
-    "random": random,
-    "nasrec": nasrec,
-    "permutation": permutation,
-    "in_order": in_order,
-}
+def uniform(rows: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
+    """`[n]` numbers in 0..1, each a function of seed and row number alone (the finaliser of SplitMix64)."""
+    with np.errstate(over="ignore"):
+        mixed = (rows + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) ^ (np.uint64(seed) + NEGATIVES_STREAM)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed = mixed ^ (mixed >> np.uint64(31))
+    found: NDArray[np.float64] = (mixed >> np.uint64(11)) * 2.0**-53
+    return found
 
 
-def split_rows(name: str, labels: NDArray[np.float32], parts: NDArray[np.int8], seed: int | None) -> dict[str, Rows]:
-    """`[n]` int64 row numbers of each split.
+def _cuts(rows: int) -> list[int]:
+    return [int(cut * rows) for cut in CUTS]
+
+
+def make_split(name: str, staged: Staged, settings: PrepareOptions) -> Split:
+    """The rule applied to a log.
 
     Args:
-        name: the rule.
-        labels: `[N]` 0 or 1.
-        parts: `[N]` index into `SPLITS` as the log says it; read by `given` only.
-        seed: None for the rule's own.
+        name: one of `SplitName`.
+        staged: rows, labels, times and parts of the log.
+        settings: seed, folds, slip, negatives.
 
     Raises:
-        UserError: a split has no row.
+        UserError: the rule does not fit the log.
     """
-    if name == "given":
-        found = [np.flatnonzero(parts == index) for index in range(len(SPLITS))]
-    else:
-        found = BY_LABEL[name](labels, seed)
-    for split, rows in zip(SPLITS, found, strict=True):
-        if not len(rows):
+    seed = settings.seed or 0
+    found = Split(name, staged.rows, negative_rate=settings.negatives or 1.0, seed=seed)
+    if name in ("random", "permutation"):
+        order = np.random.default_rng(seed).permutation(staged.rows)
+        found.parts = _by_place(order)
+        found.order = order if name == "permutation" else None
+    elif name == "nasrec":
+        folds = _folds(name, staged, NASREC_FOLDS, NASREC_SEED if settings.seed is None else seed)
+        if settings.first_line_slip:  # row r lies in the fold of row r - 1; the first row was never written
+            folds = np.concatenate([np.array([-1], np.int8), folds[:-1]])
+        found.parts = np.select([folds < 0, folds < 8, folds == 8], [LEFT_OUT, 0, 1], 2).astype(np.int8)
+    elif name == "k_fold":
+        if settings.fold >= settings.folds:
+            raise UserError(
+                "there is no such fold", value=settings.fold, where="fold", allowed=f"0 to {settings.folds - 1}"
+            )
+        folds = _folds(name, staged, settings.folds, seed)
+        val = (settings.fold + 1) % settings.folds
+        found.parts = np.select([folds == settings.fold, folds == val], [2, 1], 0).astype(np.int8)
+    elif name == "by_time":
+        found.parts = by_time(staged.column("time"))
+    return found
+
+
+def _by_place(order: Rows) -> Parts:
+    parts = np.zeros(len(order), np.int8)
+    first, second = _cuts(len(order))
+    parts[order[first:second]] = 1
+    parts[order[second:]] = 2
+    return parts
+
+
+def _folds(name: str, staged: Staged, folds: int, seed: int) -> Parts:
+    others = staged.rows - staged.clicks
+    if min(staged.clicks, others) < folds:
+        raise UserError(
+            f"split {name!r} needs {folds} rows of each label",
+            value=f"{staged.clicks} clicks, {others} others",
+            hint="Use --split random",
+        )
+    return stratified_folds(staged.column("label"), folds, seed)
+
+
+def by_time(times: NDArray[np.float64]) -> Parts:
+    """`[N]`: the first 80 % by time, the next 10 %, the rest. Rows of one moment stay together, in the later part."""
+    first, second = _cuts(len(times))
+    ordered = np.partition(times, (first, second))
+    parts = (times >= ordered[first]).astype(np.int8) + (times >= ordered[second])
+    if np.bincount(parts, minlength=len(SPLITS)).min() == 0:
+        raise UserError(
+            "split 'by_time' leaves a split without rows, since rows of one moment stay together",
+            value=f"{len(np.unique(times))} different times among {len(times)} rows",
+            where="split",
+            hint="Give a finer time column, or use --split random",
+        )
+    found: Parts = parts.astype(np.int8)
+    return found
+
+
+def refuse_empty(name: str, sizes: dict[str, int], rows: int) -> None:
+    """Raises UserError for a split without a row."""
+    for split, size in sizes.items():
+        if not size:
             raise UserError(
                 f"split {name!r} leaves no row for {split}",
-                value=f"{len(labels)} rows in all",
+                value=f"{rows} rows in all",
                 hint="Give more rows, or name the rows of each split with --split given",
             )
-    return {split: rows.astype(np.int64) for split, rows in zip(SPLITS, found, strict=True)}

@@ -2,99 +2,187 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+import pyarrow as pa
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from nasrec_nni.data.sources.base import Columns, LogSource
-from nasrec_nni.data.vocabulary import Codes
+from nasrec_nni.data.cells import codes_of, split_cells
+from nasrec_nni.data.prefetch import ahead
+from nasrec_nni.data.scratch import ChunkFile
+from nasrec_nni.data.sources.base import Chunk, LogSource
+from nasrec_nni.data.transforms import log2_bins
+from nasrec_nni.data.vocabulary import Book
 from nasrec_nni.errors import UserError
-
-BLOCK = 1 << 16  # rows worked on at a time after the pass
 
 
 @dataclass(frozen=True)
+class Field:
+    """A categorical column on its way: where its cells come from and who numbers them.
+
+    Attributes:
+        name: of the column.
+        bins: it is a number that becomes a category.
+        separator: between the values of a cell, None for one value.
+        book: numbers the values.
+    """
+
+    name: str
+    bins: bool
+    separator: str | None
+    book: Book
+
+
+@dataclass(frozen=True)
+class StagedChunk:
+    """Rows read back.
+
+    Attributes:
+        label: `[n]` uint8.
+        dense: per numeric column `[n]` float64, NaN for missing.
+        codes: per field `[n]` cell numbers, `k` for missing.
+        cells: per field `k`, or for a multi-valued one `(starts [k + 1], values)` into the chunk's values.
+        part: `[n]` int8 as the log says it, or None.
+        probability: `[n]`, or None.
+        time: `[n]`, or None.
+        weight: `[n]`, or None.
+    """
+
+    label: NDArray[np.uint8]
+    dense: Sequence[NDArray[np.float64]]
+    codes: Sequence[NDArray[Any]]
+    cells: Sequence[tuple[NDArray[np.int32], NDArray[np.int32]] | int]
+    part: NDArray[np.int8] | None
+    probability: NDArray[np.float64] | None
+    time: NDArray[np.float64] | None
+    weight: NDArray[np.float32] | None
+
+
+EXTRA = ("part", "probability", "time", "weight")
+
+
 class Staged:
     """A log on disk, not yet split.
 
     Attributes:
         rows: `N`.
-        dense: `[N, dense]` float64, NaN for missing.
-        codes: `[N, F]` int32 by `values`.
-        label: `[N]` float32.
-        part: `[N]` int8, as the log says it; empty where it does not.
-        probability: `[N]` float64, planted; empty where unknown.
-        values: `F` code books.
+        clicks: of them.
+        dense: names of the numeric columns.
+        fields: the categorical ones; their books are finished.
+        starts: first row of each chunk, and at last `N`.
+        has: which of `EXTRA` the log gives.
     """
 
-    rows: int
-    dense: NDArray[np.float64]
-    codes: NDArray[np.int32]
-    label: NDArray[np.float32]
-    part: NDArray[np.int8]
-    probability: NDArray[np.float64]
-    values: tuple[Codes, ...]
+    def __init__(self, dense: Sequence[str], fields: Sequence[Field], file: ChunkFile, progress: bool = False) -> None:
+        self.dense = tuple(dense)
+        self.fields = tuple(fields)
+        self.clicks = 0
+        self.starts = [0]
+        self.has: tuple[str, ...] = ()
+        self._file = file
+        self._progress = progress
 
-    def blocks(self) -> Iterator[slice]:
-        """Consecutive slices that cover all rows."""
-        for start in range(0, self.rows, BLOCK):
-            yield slice(start, min(start + BLOCK, self.rows))
+    @property
+    def rows(self) -> int:
+        return self.starts[-1]
+
+    def __len__(self) -> int:
+        """Chunks."""
+        return len(self.starts) - 1
+
+    def add(self, chunk: Chunk) -> None:
+        """Append a chunk's rows and give its values to the books."""
+        label = chunk.label.astype(np.uint8)
+        arrays: list[NDArray[Any]] = [label, *(_narrow(chunk.dense[name]) for name in self.dense)]
+        for field in self.fields:
+            column = log2_bins(chunk.dense[field.name]) if field.bins else chunk.sparse[field.name]
+            codes, cells = codes_of(column)
+            arrays.append(codes)
+            if field.separator is None:
+                field.book.add(cells)
+                arrays.append(np.array([len(cells)], np.uint32))
+            else:
+                starts, places, values = split_cells(cells, field.separator)
+                field.book.add(values)
+                arrays += [starts, places]
+        self.has = tuple(name for name in EXTRA if getattr(chunk, name) is not None)
+        arrays += [getattr(chunk, name) for name in self.has]
+        self._file.append(arrays)
+        self.starts.append(self.rows + len(label))
+        self.clicks += int(label.sum())
+
+    def finish(self) -> None:
+        """The whole log was added."""
+        for field in self.fields:
+            field.book.finish()
+        self._file.close()
+        pa.default_memory_pool().release_unused()  # what the parser has held
+
+    def read(self, index: int) -> StagedChunk:
+        """A chunk by its number."""
+        arrays = iter(self._file.read(index))
+        label = next(arrays)
+        dense = [next(arrays).astype(np.float64, copy=False) for _ in self.dense]
+        codes, cells = [], []
+        for field in self.fields:
+            codes.append(next(arrays))
+            cells.append(int(next(arrays)[0]) if field.separator is None else (next(arrays), next(arrays)))
+        extra = dict.fromkeys(EXTRA) | {name: next(arrays) for name in self.has}
+        return StagedChunk(label, dense, codes, cells, **extra)
+
+    def chunks(self, told: str | None = None) -> Iterator[tuple[int, int, StagedChunk]]:
+        """Number, first row and content of every chunk, read ahead; `told` names the work on a progress bar."""
+        shown = self._progress and told is not None
+        with tqdm(total=self.rows, unit=" rows", unit_scale=True, desc=told, disable=not shown) as bar:
+            for index, chunk in enumerate(ahead(map(self.read, range(len(self))))):
+                yield index, self.starts[index], chunk
+                bar.update(len(chunk.label))
+
+    def column(self, name: str) -> NDArray[Any]:
+        """`[N]` of `label` or one of `EXTRA`, in memory."""
+        # copies: what is read back is a view that would keep its whole chunk
+        return np.concatenate([getattr(chunk, name).copy() for _, _, chunk in self.chunks()])
+
+    def delete(self) -> None:
+        """Free the disk."""
+        self._file.delete()
 
 
-def stage(source: LogSource, columns: Columns, scratch: Path, progress: bool) -> Staged:
+def _narrow(values: NDArray[np.float64]) -> NDArray[Any]:
+    """The same numbers in half the space, if float32 holds each of them exactly."""
+    with np.errstate(over="ignore"):
+        short = values.astype(np.float32)
+    same = np.array_equal(short.astype(np.float64).view(np.int64), values.view(np.int64))
+    return short if same else values
+
+
+def stage(source: LogSource, dense: Sequence[str], fields: Sequence[Field], scratch: Path, progress: bool) -> Staged:
     """Read the whole log once.
 
     Args:
         source: gives the chunks.
-        columns: its roles.
+        dense: numeric columns to keep as numbers.
+        fields: categorical columns, in order.
         scratch: an empty folder that outlives the result.
-        progress: a bar with rows/s on stderr.
+        progress: a bar with rows/s on stderr, and with the time left where the source can say how far it is.
 
     Raises:
         UserError: a bad row, or no row at all.
     """
-    values = tuple(Codes() for _ in columns.sparse)
-    rows = 0
-    with ExitStack() as stack:
-        names = ("dense", "codes", "label", "part", "probability")
-        files = {name: stack.enter_context((scratch / name).open("wb")) for name in names}
-        bar = stack.enter_context(tqdm(unit=" rows", unit_scale=True, desc="prepare", disable=not progress))
-        for chunk in source.chunks():
-            size = len(chunk.label)
-            rows += size
-            dense = np.empty((size, len(columns.dense)))
-            for index, name in enumerate(columns.dense):
-                dense[:, index] = chunk.dense[name]
-            codes = np.empty((size, len(columns.sparse)), np.int32)
-            for index, (name, book) in enumerate(zip(columns.sparse, values, strict=True)):
-                codes[:, index] = book.encode(chunk.sparse[name])
-            written: dict[str, Any] = {"dense": dense, "codes": codes, "label": chunk.label}
-            written |= {"part": chunk.part, "probability": chunk.probability}
-            for name, array in written.items():
-                if array is not None:
-                    files[name].write(np.ascontiguousarray(array).data)
-            bar.update(size)
-    if not rows:
+    staged = Staged(dense, fields, ChunkFile(scratch / "chunks"), progress)
+    with tqdm(unit=" rows", unit_scale=True, desc="read", disable=not progress) as bar:
+        for chunk in ahead(source.chunks()):
+            if not len(chunk.label):
+                continue
+            staged.add(chunk)
+            bar.total = source.rows_expected(staged.rows)
+            bar.update(len(chunk.label))
+    if not staged.rows:
         raise UserError("the log has no rows", where=", ".join(map(str, source.inputs)) or None)
-
-    def opened(name: str, kind: DTypeLike, *shape: int) -> Any:
-        path = scratch / name
-        return np.memmap(path, kind, "r", shape=shape) if path.stat().st_size else np.empty(shape, kind)
-
-    known = rows if (scratch / "probability").stat().st_size else 0
-    said = rows if (scratch / "part").stat().st_size else 0
-    return Staged(
-        rows,
-        opened("dense", np.float64, rows, len(columns.dense)),
-        opened("codes", np.int32, rows, len(columns.sparse)),
-        opened("label", np.float32, rows),
-        opened("part", np.int8, said),
-        opened("probability", np.float64, known),
-        values,
-    )
+    staged.finish()
+    return staged

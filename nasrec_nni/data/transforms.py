@@ -1,58 +1,149 @@
-"""Numbers of the log to float32: named, fitted on training rows only, each cell by itself."""
+"""Numbers of the log to float32, or to bins: named, fitted on training rows only, each cell by itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-TransformName = Literal["log1p", "standardize", "identity"]
+DenseName = Literal["log1p", "standardize", "identity", "quantile"]
+TransformName = Literal["auto", "log1p", "standardize", "identity", "quantile", "log2_bins"]
+KNOTS = 256  # quantiles that stand for a distribution
+SAMPLE = 1_000_000  # training values that they are taken from, at most
 
 
 @dataclass(frozen=True)
 class Transform:
-    """`log1p`: log(1 + max(0, x)), NASRec's; `standardize`: (x - mean) / deviation; `identity`: x. Missing is 0.
+    """What is done to a number. A missing one becomes 0.
+
+    - `log1p`: log(1 + max(0, x)). Source: NASRec, authors' implementation.
+    - `standardize`: (x - mean) / deviation.
+    - `identity`: x.
+    - `quantile`: the share of training values below x, counting ties half: in 0..1.
 
     Attributes:
-        name: which of the three.
+        name: which.
         mean: of the present training values, for `standardize`.
         deviation: of the same; 1 where they do not vary.
+        knots: quantiles of the training values at equal steps, rising, for `quantile`.
     """
 
-    name: TransformName
+    name: DenseName
     mean: float = 0.0
     deviation: float = 1.0
+    knots: tuple[float, ...] = ()
 
     def apply(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        """`[N]` raw, NaN for missing, to `[N]`; infinite only where standardizing leaves float32."""
+        """`[n]` raw, NaN for missing, to `[n]`; infinite only where a value leaves float32."""
         if self.name == "log1p":
-            found = np.log1p(np.maximum(values, 0.0))
-        elif self.name == "standardize":
+            return np.log1p(np.fmax(values, 0.0)).astype(np.float32)  # fmax makes a missing value 0
+        if self.name == "standardize":
             found = (values - self.mean) / self.deviation
+        elif self.name == "quantile":
+            found = self._share_below(values)
         else:
             found = values
         with np.errstate(over="ignore"):
-            return np.where(np.isnan(values), 0.0, found).astype(np.float32)
+            stored = found.astype(np.float32)
+        stored[np.isnan(values)] = 0.0
+        return stored
+
+    def _share_below(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.knots:
+            return np.zeros_like(values)
+        knots = np.asarray(self.knots)
+        shares = np.linspace(0, 1, len(knots))
+        # a flat stretch of equal knots is read from both ends, so that its values stand in its middle
+        found: NDArray[np.float64] = 0.5 * (
+            np.interp(values, knots, shares) - np.interp(-values, -knots[::-1], -shares[::-1])
+        )
+        return found
 
 
-def choose(wanted: TransformName | Literal["auto"], training: NDArray[np.float64]) -> tuple[Transform, str]:
-    """The transform of one column and why.
+@dataclass(frozen=True)
+class Moments:
+    """What a transform is chosen and fitted by: the present training values of one column.
+
+    Attributes:
+        count: how many.
+        negative: how many below 0.
+        minimum: `inf` if there is none.
+        maximum: `-inf` if there is none.
+        mean: 0 if there is none.
+        squares: sum of squared distances from the mean.
+    """
+
+    count: int = 0
+    negative: int = 0
+    minimum: float = float("inf")
+    maximum: float = float("-inf")
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, values: NDArray[np.float64]) -> Moments:
+        """With `[n]` more values, none missing (parallel sums: exact enough for any order of sizes)."""
+        if not len(values):
+            return self
+        mean = float(values.mean())
+        count = self.count + len(values)
+        apart = mean - self.mean
+        with np.errstate(over="ignore"):
+            squares = float(np.square(values - mean).sum()) + apart * apart * self.count * len(values) / count
+        return Moments(
+            count,
+            self.negative + int(np.count_nonzero(values < 0)),
+            min(self.minimum, float(values.min())),
+            max(self.maximum, float(values.max())),
+            self.mean + apart * len(values) / count,
+            self.squares + squares,
+        )
+
+    @property
+    def deviation(self) -> float:
+        return float(np.sqrt(self.squares / self.count)) if self.count else 0.0
+
+
+def choose(wanted: TransformName, moments: Moments) -> tuple[DenseName, str]:
+    """The transform of a dense column and why.
 
     Args:
         wanted: a name, or `auto`: `log1p`, but `standardize` where log1p would flatten negative values.
-        training: `[N]` raw values of the training rows, NaN for missing.
+        moments: of the training rows.
     """
-    present = training[~np.isnan(training)]
-    name: TransformName
-    if wanted != "auto":
-        name, reason = wanted, "asked for"
-    elif len(present) and present.min() < 0:
-        name, reason = "standardize", f"{int((present < 0).sum())} training values are negative"
-    else:
-        name, reason = "log1p", "no training value is negative"
-    if name != "standardize" or not len(present):
-        return Transform(name), reason
-    deviation = float(present.std())
-    return Transform(name, float(present.mean()), deviation if deviation > 0 else 1.0), reason
+    if wanted not in ("auto", "log2_bins"):
+        return wanted, "asked for"  # type: ignore[return-value]
+    if moments.negative:
+        return "standardize", f"{moments.negative} training values are negative"
+    return "log1p", "no training value is negative"
+
+
+def fit(name: DenseName, moments: Moments, sample: NDArray[np.float64]) -> Transform:
+    """A transform with its constants.
+
+    Args:
+        name: which.
+        moments: of the training rows.
+        sample: `[n]` present training values, for `quantile`: all of them, up to `SAMPLE`.
+    """
+    if name == "standardize":
+        return Transform(name, moments.mean, moments.deviation or 1.0)
+    if name == "quantile" and len(sample):
+        knots = np.quantile(sample, np.linspace(0, 1, min(KNOTS, max(2, len(sample)))))
+        return Transform(name, knots=tuple(map(float, np.maximum.accumulate(knots))))
+    return Transform(name)
+
+
+def log2_bins(values: NDArray[np.float64]) -> Any:
+    """`[n]` numbers to Arrow strings, null for missing: floor(ln(x)²) above 2, else x without its fraction.
+
+    Source: the habit of the public CTR benchmarks (BARS), where integers of Criteo become categories so.
+    """
+    missing = np.isnan(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bins = np.where(values > 2, np.floor(np.square(np.log(np.maximum(values, 1.0)))), np.trunc(values))
+    bins[missing] = 0
+    exact = np.clip(bins, -(2.0**62), 2.0**62).astype(np.int64)  # a negative number may be as long as float32 allows
+    return pa.array(exact, mask=missing).dictionary_encode().cast(pa.dictionary(pa.int32(), pa.string()))

@@ -1,88 +1,230 @@
-"""Staged rows to the arrays of a prepared set."""
+"""Staged rows to the arrays of a prepared set, one chunk after the other, hashed as they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
-from nasrec_nni.data.schema import RESERVED, DenseColumn, SparseColumn
-from nasrec_nni.data.sources.base import Columns
-from nasrec_nni.data.staging import Staged
-from nasrec_nni.data.transforms import TransformName, choose
-from nasrec_nni.data.vocabulary import Vocabulary, build
+from nasrec_nni.data.drift import Sample
+from nasrec_nni.data.schema import PADDING, RESERVED, DenseColumn, SparseColumn
+from nasrec_nni.data.splits import SPLITS, Split
+from nasrec_nni.data.staging import Staged, StagedChunk
+from nasrec_nni.data.vocabulary import Vocabulary
 from nasrec_nni.errors import UserError
 
-VOCABULARY = pa.schema([("field", pa.string()), ("id", pa.int32()), ("value", pa.string()), ("count", pa.int64())])
+VOCABULARY = pa.schema(
+    [
+        ("field", pa.dictionary(pa.int32(), pa.string())),
+        ("id", pa.int32()),
+        ("value", pa.large_string()),
+        ("count", pa.int64()),
+    ]
+)
+GROUP = 1 << 20  # vocabulary rows written at a time
+TURNED = 4096  # rows turned from columns at a time: what fits the cache
+
+
+class ArrayFile:
+    """A `.npy` file that grows chunk by chunk, and its hash.
+
+    Args:
+        path: to be made.
+        kind: of the elements.
+        shape: of the whole; known before the first chunk.
+    """
+
+    def __init__(self, path: Path, kind: DTypeLike, shape: tuple[int, ...]) -> None:
+        self.path = path
+        self._kind = np.dtype(kind)
+        self._stream = path.open("wb")
+        self._digest = hashlib.sha256()
+        header = {"descr": np.lib.format.dtype_to_descr(self._kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(_Tee(self._stream, self._digest), header)
+        self._left = int(np.prod(shape))
+
+    def append(self, array: NDArray[Any]) -> None:
+        content = np.ascontiguousarray(array, self._kind)
+        self._left -= content.size
+        if content.size:
+            self._stream.write(content.data)
+            self._digest.update(content.data)
+
+    def close(self) -> dict[str, Any]:
+        """Size and sha256, as the manifest has them. Raises RuntimeError if rows are missing."""
+        if self._left:
+            raise RuntimeError(f"{self.path.name} lacks {self._left} elements")
+        self._stream.close()
+        return {"bytes": self.path.stat().st_size, "sha256": self._digest.hexdigest()}
+
+
+class _Tee:
+    def __init__(self, stream: Any, digest: Any) -> None:
+        self._targets = (stream.write, digest.update)
+
+    def write(self, content: bytes) -> None:
+        for target in self._targets:
+            target(content)
+
+
+def encode_dense(columns: Sequence[DenseColumn], values: Sequence[NDArray[np.float64]], rows: int) -> NDArray[Any]:
+    """`[n, D]` float32 of raw numbers.
+
+    Raises:
+        UserError: a number leaves float32.
+    """
+    found = np.empty((rows, len(columns)), np.float32)
+    for index, (column, raw) in enumerate(zip(columns, values, strict=True)):
+        found[:, index] = column.transform.apply(raw)
+    finite = np.isfinite(found)
+    if not finite.all():
+        row, index = np.argwhere(~finite)[0]
+        raise UserError(
+            f"a value leaves float32 under transform {columns[index].transform.name!r}",
+            value=float(values[index][row]),
+            where=f"column {columns[index].name}",
+            hint="Use --transform log1p, or prepare the column as categories",
+        )
+    return found
+
+
+def place_values(
+    codes: NDArray[Any], starts: NDArray[np.int32], ids: NDArray[np.int32], length: int
+) -> NDArray[np.int32]:
+    """`[n, length]` ids of a multi-valued field.
+
+    Args:
+        codes: `[n]` cell numbers, `k` for missing.
+        starts: `[k + 1]` where a cell's ids begin.
+        ids: of all values of all cells, one behind the other.
+        length: most that are kept.
+    """
+    size = len(starts) - 1
+    cells = np.full((size + 1, length), PADDING, np.int32)
+    lengths = np.minimum(np.diff(starts), length)
+    cell = np.repeat(np.arange(size), lengths)
+    place = np.arange(len(cell)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    cells[cell, place] = ids[starts[cell] + place]
+    cells[:size][lengths == 0, 0] = 0
+    cells[size, 0] = 0
+    found: NDArray[np.int32] = cells[codes]
+    return found
+
+
+def _encode_sparse(
+    staged: Staged, index: int, chunk: StagedChunk, columns: Sequence[SparseColumn], vocabularies: Sequence[Vocabulary]
+) -> NDArray[np.int32]:
+    by_column = np.empty((sum(column.length for column in columns), len(chunk.label)), np.int32)
+    at = 0
+    for field, column, vocabulary, codes, cells in zip(
+        staged.fields, columns, vocabularies, chunk.codes, chunk.cells, strict=True
+    ):
+        ids = vocabulary.of(field.book.codes(index))
+        if isinstance(cells, int):
+            np.take(np.append(ids, np.int32(0)), codes, out=by_column[at], mode="clip")  # clip: no copy for `out`
+        else:
+            by_column[at : at + column.length] = place_values(codes, cells[0], ids[cells[1]], column.length).T
+        at += column.length
+    found = np.empty(by_column.shape[::-1], np.int32)
+    for start in range(0, len(found), TURNED):
+        found[start : start + TURNED] = by_column[:, start : start + TURNED].T
+    return found
 
 
 def write_arrays(
     staged: Staged,
-    columns: Columns,
-    train: NDArray[np.int64],
+    dense: Sequence[DenseColumn],
+    sparse: Sequence[SparseColumn],
+    vocabularies: Sequence[Vocabulary],
+    split: Split,
+    sizes: Mapping[str, int],
     folder: Path,
-    min_count: int,
-    transform: TransformName | Literal["auto"],
-) -> tuple[tuple[DenseColumn, ...], tuple[SparseColumn, ...], list[Vocabulary]]:
-    """`dense.npy`, `sparse.npy`, `label.npy` and, where planted, `probability.npy`.
+) -> tuple[dict[str, dict[str, Any]], Sample]:
+    """All `.npy` files: dense, sparse, label, row numbers of the splits, and weight and probability if there are any.
 
     Args:
-        train: rows that vocabularies and statistics are made from.
+        staged: the rows.
+        dense: numeric columns, in order.
+        sparse: fields, in order.
+        vocabularies: of the fields.
+        split: parts of the rows.
+        sizes: rows per split.
+        folder: to write into.
+
+    Returns:
+        Size and sha256 of each, and a sample of the numbers.
+
+    Raises:
+        UserError: a number leaves float32 under its transform.
     """
-    dense = []
-    for index, (name, reason) in enumerate(columns.dense.items()):
-        chosen, why = choose(transform, staged.dense[train, index])
-        dense.append(DenseColumn(name, chosen, f"{reason}; {chosen.name}: {why}"))
-    sparse, vocabularies = [], []
-    for index, (name, reason) in enumerate(columns.sparse.items()):
-        codes = staged.codes[train, index]
-        seen = np.bincount(codes[codes >= 0], minlength=len(staged.values[index])).astype(np.int64)
-        vocabularies.append(build(staged.values[index], seen, min_count))
-        sparse.append(SparseColumn(name, vocabularies[-1].rows, min_count, reason))
+    rows = staged.rows
+    files = {
+        "dense.npy": ArrayFile(folder / "dense.npy", np.float32, (rows, len(dense))),
+        "sparse.npy": ArrayFile(folder / "sparse.npy", np.int32, (rows, sum(column.length for column in sparse))),
+        "label.npy": ArrayFile(folder / "label.npy", np.float32, (rows,)),
+    }
+    for name, kind in (("weight", np.float32), ("probability", np.float64)):
+        if name in staged.has:
+            files[f"{name}.npy"] = ArrayFile(folder / f"{name}.npy", kind, (rows,))
+    for name in SPLITS:
+        files[f"split-{name}.npy"] = ArrayFile(folder / f"split-{name}.npy", np.int64, (sizes[name],))
 
-    dense_out = _array(folder / "dense.npy", np.float32, (staged.rows, len(dense)))
-    sparse_out = _array(folder / "sparse.npy", np.int32, (staged.rows, len(sparse)))
-    for block in staged.blocks():
-        for index, column in enumerate(dense):
-            found = column.transform.apply(staged.dense[block, index])
-            if not np.isfinite(found).all():
-                raise UserError(
-                    f"a value leaves float32 under transform {column.transform.name!r}",
-                    value=float(staged.dense[block, index][~np.isfinite(found)][0]),
-                    where=f"column {column.name}",
-                    hint="Use --transform log1p, or prepare the column as categories",
-                )
-            dense_out[block, index] = found
-        for index, vocabulary in enumerate(vocabularies):
-            sparse_out[block, index] = vocabulary.ids[staged.codes[block, index]]
-    for array in (dense_out, sparse_out):
-        if isinstance(array, np.memmap):
-            array.flush()
-    np.save(folder / "label.npy", staged.label)
-    if len(staged.probability):
-        np.save(folder / "probability.npy", staged.probability)
-    return tuple(dense), tuple(sparse), vocabularies
+    sample = Sample(rows)
+    with ThreadPoolExecutor(1) as writer:
+        pending: Any = None
+        for index, start, chunk in staged.chunks("write"):
+            arrays: dict[str, Any] = {
+                "dense.npy": encode_dense(dense, chunk.dense, len(chunk.label)),
+                "sparse.npy": _encode_sparse(staged, index, chunk, sparse, vocabularies),
+                "label.npy": chunk.label,
+                "weight.npy": chunk.weight,
+                "probability.npy": chunk.probability,
+            }
+            parts = split.of(start, chunk)
+            sample.add(start, arrays["dense.npy"], parts)
+            if split.order is None:
+                arrays |= {
+                    f"split-{name}.npy": start + np.flatnonzero(parts == part) for part, name in enumerate(SPLITS)
+                }
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(_append, files, arrays)
+        if pending is not None:
+            pending.result()
+    if split.order is not None:
+        _append_in_order(files, split, staged)
+    return {name: file.close() for name, file in files.items()}, sample
 
 
-def _array(path: Path, kind: DTypeLike, shape: tuple[int, int]) -> Any:
-    if shape[1]:
-        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
-    empty = np.empty(shape, kind)  # cannot be mapped
-    np.save(path, empty)
-    return empty
+def _append(files: dict[str, ArrayFile], arrays: dict[str, Any]) -> None:
+    for name, array in arrays.items():
+        if name in files:
+            files[name].append(array)
+
+
+def _append_in_order(files: dict[str, ArrayFile], split: Split, staged: Staged) -> None:
+    """Row numbers in the order that the rule has of its own."""
+    assert split.order is not None
+    parts = np.concatenate([split.of(start, chunk) for _, start, chunk in staged.chunks()])
+    for part, name in enumerate(SPLITS):
+        files[f"split-{name}.npy"].append(split.order[parts[split.order] == part])
 
 
 def write_vocabulary(path: Path, names: Sequence[str], vocabularies: Sequence[Vocabulary]) -> None:
-    """One Parquet file with a row group per field: field, id, value, count over the training rows."""
+    """One Parquet file, row groups of one field: field, id, value, count over the training rows."""
     with pq.ParquetWriter(path, VOCABULARY) as writer:
         for name, vocabulary in zip(names, vocabularies, strict=True):
-            size = len(vocabulary.counts)
-            ids = np.arange(RESERVED, RESERVED + size, dtype=np.int32)
-            writer.write_table(
-                pa.table([pa.array([name] * size, pa.string()), ids, vocabulary.values, vocabulary.counts], VOCABULARY)
-            )
+            for start in range(0, len(vocabulary.counts), GROUP):
+                stop = min(start + GROUP, len(vocabulary.counts))
+                field = pa.DictionaryArray.from_arrays(pa.array(np.zeros(stop - start, np.int32)), [name])
+                ids = np.arange(RESERVED + start, RESERVED + stop, dtype=np.int32)
+                values = vocabulary.values.slice(start, stop - start)
+                counts = vocabulary.counts[start:stop]
+                writer.write_table(pa.table([field, ids, values, counts], schema=VOCABULARY))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nasrec_nni.config import DataConfig
-from nasrec_nni.errors import UserError
 
-LOOK = 1 << 20  # bytes of a file that are looked at
 GROWTH = 0.6  # exponent by which distinct values grow with rows (Heaps' law), for long-tailed columns
 PARTS = (0.8, 0.1, 0.1)
 
@@ -24,6 +20,7 @@ class DataFacts:
         val: rows.
         test: rows.
         dense: columns.
+        sparse: columns of ids: one a field, more for a multi-valued one.
         rows_per_field: table rows of each sparse field.
         source: where the figures come from, in words.
     """
@@ -32,6 +29,7 @@ class DataFacts:
     val: int
     test: int
     dense: int
+    sparse: int
     rows_per_field: tuple[int, ...]
     source: str
 
@@ -61,45 +59,23 @@ def _prepared(folder: Path) -> DataFacts:
         sizes["val"],
         sizes["test"],
         len(prepared.dense_names),
+        sum(prepared.lengths),
         prepared.rows_per_field,
         "exact, of the prepared set",
     )
 
 
 def _raw(config: DataConfig) -> DataFacts:
-    from nasrec_nni.data.prepare import open_source
+    from nasrec_nni.data.survey import survey
 
-    log, _ = open_source(config.source, config.inputs, config.options)
-    columns = log.columns()
-    chunks = iter(log.chunks())
-    chunk = next((found for found in chunks if len(found.label)), None)  # a source may leave out rows
-    if chunk is None:
-        raise UserError("the log has no rows", where=", ".join(config.inputs) or "data.inputs")
-    seen = len(chunk.label)
-    if next(chunks, None) is None:
-        rows, counted = seen, "rows counted"
-    elif asked := getattr(log.options, "rows", None):
-        rows, counted = asked, "rows as asked for"
+    look = survey(config.source, config.inputs, config.options)
+    if look.whole:
+        rows, counted = look.seen, "rows counted"
     else:
-        rows, counted = max(seen, _lines(log.inputs)), "rows estimated from the size of the files"
-    growth = (rows / seen) ** GROWTH
-    tables = tuple(2 + round(len(chunk.sparse[name].unique()) * growth) for name in columns.sparse)
+        rows, counted = max(look.seen, look.expected or 0), "rows estimated from what was read of the files"
+    growth = (rows / look.seen) ** GROWTH
+    tables = tuple(field.rows or 2 + round(field.distinct * growth) for field in look.fields)
     parts = [round(rows * part) for part in PARTS]
-    told = f"{counted}, distinct values from the first {seen:,} rows, splits taken as 80/10/10"
-    return DataFacts(parts[0], parts[1], parts[2], len(columns.dense), tables, told)
-
-
-def _lines(inputs: Sequence[Path]) -> int:
-    """Lines of some text files, from the length of their first ones; of a folder, of its largest file."""
-    total = 0.0
-    for path in inputs:
-        file = max(path.rglob("*"), key=lambda child: child.stat().st_size) if path.is_dir() else path
-        with file.open("rb") as stream:
-            look = stream.read(LOOK)
-        used, text = len(look), look
-        if look.startswith(b"\x1f\x8b"):
-            unpack = zlib.decompressobj(wbits=31)
-            text = unpack.decompress(look, LOOK)
-            used -= len(unpack.unconsumed_tail)
-        total += text.count(b"\n") * file.stat().st_size / max(1, used)
-    return round(total)
+    told = f"{counted}, distinct values from the first {look.seen:,} rows, splits taken as 80/10/10"
+    columns = sum(field.length for field in look.fields)
+    return DataFacts(parts[0], parts[1], parts[2], look.dense, columns, tables, told)

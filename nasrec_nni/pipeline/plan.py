@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 DRAWS = 200  # architectures and paths whose MACs are averaged
 TIMED = 4  # architectures that are run
 START_SECONDS = 4.0  # to load NNI and Lightning
-PREPARE_ROWS = 100_000  # raw rows parsed and encoded a second
+PREPARE_ROWS = 200_000  # raw rows parsed and encoded a second
+PREPARE_MIB = 1000  # most that chunks of a log and its distinct values take
 HEAD_PASSES = 60  # over the cached features, to fit a last layer
 PROCESS_MIB = 500  # Python, torch and libraries
 FLOAT = 4 / 2**20  # MiB
@@ -89,10 +90,12 @@ class _Planner:
         if self.config.data.prepared is not None:
             return StagePlan("data", 0.0, 0.0, 0.0)
         facts = self.facts
-        size = facts.rows * (facts.dense + len(facts.rows_per_field) + 1) * FLOAT
-        # Sorted numbers of the rows of each split: 8 bytes a row.
-        disk = size + 2 * facts.rows * FLOAT
-        return StagePlan("data", facts.rows / PREPARE_ROWS, PROCESS_MIB + 3 * size, disk)
+        # the arrays, and the numbers of the rows of each split: 8 bytes a row
+        size = facts.rows * (facts.dense + facts.sparse + 1 + 2) * FLOAT
+        # staged rows wait beside them: numbers as they were, codes in two bytes
+        scratch = facts.rows * (2 * facts.dense + facts.sparse / 2 + 1) * FLOAT
+        memory = PROCESS_MIB + min(PREPARE_MIB, 3 * size) + 4 * facts.rows * FLOAT
+        return StagePlan("data", facts.rows / PREPARE_ROWS, memory, size + scratch)
 
     def supernet(self) -> StagePlan:
         settings, recipe = self.config.supernet, self.config.supernet.recipe

@@ -1,49 +1,35 @@
-"""CSV or TSV with a header line, plain or gzip: one file or several with the same header."""
+"""CSV, TSV and their like with a header line, or Parquet: one file, several, or a folder of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 
-from nasrec_nni.data.sources.base import Chunk, Columns, LogSource, SourceOptions
-from nasrec_nni.data.sources.header import detect_delimiter, read_header
-from nasrec_nni.data.sources.roles import REST, assign
-from nasrec_nni.data.sources.text import Layout, batches, data_line, labels, numbers
+from nasrec_nni.data.sources.base import Chunk, Columns, LogSource
+from nasrec_nni.data.sources.delimited import DelimitedReader, refuse_other_headers
+from nasrec_nni.data.sources.files import Inputs
+from nasrec_nni.data.sources.header import detect_delimiter, listed
+from nasrec_nni.data.sources.opening import kind_of
+from nasrec_nni.data.sources.parquet import ParquetReader, family, refuse_other_types
+from nasrec_nni.data.sources.roles import assign, refuse_no_label
+from nasrec_nni.data.sources.table_options import Options
+from nasrec_nni.data.sources.times import Clock
+from nasrec_nni.data.sources.values import Place, labels, numbers, weights
 from nasrec_nni.data.splits import SPLITS
 from nasrec_nni.errors import UserError
 
 SAMPLE = 20_000  # rows that roles are inferred from
 SPLIT_WORDS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
+DELIMITERS = {"\t": "a tab"}
 
-
-class Options(SourceOptions):
-    """How the table is read, and which column is what."""
-
-    label: str = Field(description="column of clicks, 0 or 1")
-    numeric: tuple[str, ...] = Field((), description=f"numeric columns; {REST!r} for all not named")
-    categorical: tuple[str, ...] = Field((), description=f"categorical columns; {REST!r} for all not named")
-    ignore: tuple[str, ...] = Field((), description=f"columns to leave out; {REST!r} for all not named")
-    delimiter: str | None = Field(None, description="one character, or the word tab; detected if not given")
-    missing: tuple[str, ...] = Field((), description="words that mean no value, beside the empty field")
-    split_column: str | None = Field(None, description="column of train, val, test, for split given")
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, value: str | None) -> str | None:
-        if value in ("tab", "\\t"):
-            return "\t"
-        if value is not None and (len(value) != 1 or not value.isascii() or value in '"\r\n\0'):
-            raise ValueError("a delimiter is one ASCII character, no quote and no line end, or the word tab")
-        return value
+Reader = DelimitedReader | ParquetReader
 
 
 @dataclass
@@ -52,109 +38,159 @@ class Source(LogSource):
 
     Options = Options
 
-    @cached_property
-    def _layout(self) -> Layout:
-        if not self.inputs:
-            raise UserError("source 'table' needs a file", where="inputs")
-        for path in self.inputs:
-            if path.is_dir():
-                raise UserError("is a folder", where=str(path), allowed="CSV or TSV files")
-        delimiter = self.options.delimiter
-        if delimiter is None:
-            delimiter = detect_delimiter(self.inputs[0])
-            self.notes.append(f"delimiter {delimiter!r}, found in the header of {self.inputs[0].name}")
-        names = read_header(self.inputs[0], delimiter)
-        for path in self.inputs[1:]:
-            other = read_header(path, delimiter)
-            if other != names:
-                wrong = next((a or "nothing" for a, b in zip(other, names, strict=False) if a != b), "more or fewer")
-                raise UserError(
-                    f"another header than {self.inputs[0].name}",
-                    value=wrong,
-                    where=f"{path}:1",
-                    allowed=", ".join(names),
-                )
-        return Layout(names, delimiter)
-
-    @cached_property
-    def _columns(self) -> Columns:
-        options, layout = self.options, self._layout
-        given = {"numeric": options.numeric, "categorical": options.categorical, "ignore": options.ignore}
-        special = {options.label: "label"}
-        if self.split == "given" and options.split_column is not None:
-            special[options.split_column] = "split_column"
-        elif options.split_column is not None:
-            raise UserError("a split column is read by split 'given' only", value=self.split, where="split")
-        return assign(layout.names, special, given, self._sample, f"{self.inputs[0]}:1")
-
-    def _sample(self) -> dict[str, Any]:
-        """Strings of the first rows, for roles that nobody gave."""
-        taken, size = [], 0
-        for batch in batches(self.inputs[0], self._layout):
-            taken.append(self._cleaned(batch.slice(0, SAMPLE - size)))
-            size += len(taken[-1])
-            if size >= SAMPLE:
-                break
-        if not taken:
-            self.refuse_empty(self.inputs[0], 0)
-        table = pa.Table.from_batches(taken)
-        return {name: table[name].combine_chunks() for name in table.column_names}
-
-    def columns(self) -> Columns:
-        found = self._columns
-        if self.split == "given" and self.options.split_column is None:
-            self.parts()
-        self.notes.extend(f"{name}: numeric, {reason}" for name, reason in found.dense.items())
-        self.notes.extend(f"{name}: categorical, {reason}" for name, reason in found.sparse.items())
+    @property
+    def missing_words(self) -> tuple[str, ...]:
+        found: tuple[str, ...] = self.options.missing
         return found
 
-    def _cleaned(self, batch: Any) -> Any:
-        """Words for missing become null."""
-        if not self.options.missing:
-            return batch
-        words = pa.array(self.options.missing, pa.string())
-        arrays = [
-            pc.if_else(pc.is_in(batch[name], value_set=words), pa.scalar(None, pa.string()), batch[name])
-            for name in batch.schema.names
-        ]
-        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+    @cached_property
+    def _inputs(self) -> Inputs:
+        if not self.inputs:
+            raise UserError("source 'table' needs a file", where="inputs")
+        by_column = self.options.split_column is not None
+        return Inputs.of(self, [None] * len(self.inputs) if by_column else None)
+
+    @cached_property
+    def _readers(self) -> Sequence[Reader]:
+        paths = [path for path, _ in self._inputs.files]
+        parquet = [kind_of(path) == "parquet" for path in paths]
+        if any(parquet) and not all(parquet):
+            raise UserError(
+                "Parquet and text together",
+                value=f"{paths[parquet.index(True)].name}, {paths[parquet.index(False)].name}",
+                where="inputs",
+                hint="Give files of one kind",
+            )
+        missing = self.options.missing
+        if all(parquet):
+            if self.options.delimiter is not None:
+                raise UserError("Parquet has no delimiter", value=self.options.delimiter, where="delimiter")
+            return [ParquetReader(path, missing) for path in paths]
+        delimiter = self.options.delimiter
+        if delimiter is None:
+            delimiter = detect_delimiter(paths[0], self.options.quotes)
+            self.notes.append(f"delimiter {delimiter!r}, found in the header of {paths[0].name}")
+        readers = [DelimitedReader(path, delimiter, missing, quoted=self.options.quotes) for path in paths]
+        refuse_other_headers(readers)
+        return readers
+
+    @cached_property
+    def _found(self) -> tuple[Columns, dict[str, str]]:
+        options, first = self.options, self._readers[0]
+        where = f"{first.path}:1" if isinstance(first, DelimitedReader) else str(first.path)
+        if options.label is None:
+            refuse_no_label(first.names, where)
+        if options.split_column is not None and self.split != "given":
+            raise UserError("a split column is read by split 'given' only", value=self.split, where="split")
+        special = {str(options.label): "label"}
+        for option in ("weight", "split_column"):
+            name = getattr(options, option)
+            if name is not None and name in special:
+                raise UserError(f"column {name!r} is both {special[name]} and {option}", where=option)
+            if name is not None:
+                special[name] = option
+        given = {"numeric": options.numeric, "categorical": options.categorical, "ignore": options.ignore}
+        if options.time in special:
+            raise UserError(f"column {options.time!r} is both {special[options.time]} and time", where="time")
+        columns, ignored = assign(first.names, special, given, self._sample, where, time=options.time)
+        self._refuse_other_columns(columns)
+        return columns, ignored
+
+    def _sample(self) -> Mapping[str, Any]:
+        found = self._readers[0].sample(SAMPLE)
+        if not len(next(iter(found.values()))) and len(self._readers) == 1:
+            self.refuse_empty(self._readers[0].path, 0)
+        return found
+
+    def _refuse_other_columns(self, columns: Columns) -> None:
+        """Raise UserError for a Parquet file that lacks a column, or has it in a type that cannot be read."""
+        readers = [reader for reader in self._readers if isinstance(reader, ParquetReader)]
+        if not readers:
+            return
+        used = self._used(columns)
+        for reader in readers:
+            absent = next((name for name in used if name not in reader.names), None)
+            if absent is not None:
+                raise UserError(f"no column {absent!r}", where=str(reader.path), allowed=listed(reader.names))
+        refuse_other_types(readers, used)
+        for name in (*columns.dense, columns.label, *([columns.weight] if columns.weight else [])):
+            kind = readers[0].schema.field(name).type
+            if family(kind) == "time":
+                raise UserError(
+                    f"column {name!r} holds times, where numbers are needed",
+                    value=str(kind),
+                    where=readers[0].path.name,
+                )
+
+    def _used(self, columns: Columns) -> list[str]:
+        extra = (columns.time, columns.weight, self.options.split_column)
+        every = (columns.label, *columns.dense, *columns.sparse, *(name for name in extra if name is not None))
+        return list(dict.fromkeys(every))
+
+    def columns(self) -> Columns:
+        columns, ignored = self._found
+        self.notes.extend(note for note in self._inputs.notes if note not in self.notes)
+        roles = {name: f"numeric, {reason}" for name, reason in columns.dense.items()}
+        roles |= {name: f"categorical, {reason}" for name, reason in columns.sparse.items()}
+        roles |= {name: f"ignored, {reason}" for name, reason in ignored.items()}
+        for name, role in ((columns.time, "time of the row"), (columns.weight, "weight of the row")):
+            if name:
+                roles[name] = f"{roles[name]}; {role}" if name in roles else f"{role}, as asked for"
+        self.notes.extend(f"{name}: {roles[name]}" for name in self._readers[0].names if name in roles)
+        return columns
 
     def chunks(self) -> Iterator[Chunk]:
-        by_column = self.options.split_column
-        parts = [None] * len(self.inputs) if by_column else self.parts()
-        for path, part in zip(self.inputs, parts, strict=True):
-            first = 0
-            for raw in batches(path, self._layout):
-                batch = self._cleaned(raw)
-                dense = {
-                    name: numbers(
-                        batch[name],
-                        name,
-                        path,
-                        self._layout,
-                        first,
-                        f"Read it as a category (--categorical {name}), or name the word for missing (--missing WORD)",
-                    )
-                    for name in self._columns.dense
-                }
+        columns, options = self._found[0], self.options
+        clock = Clock(columns.time) if columns.time else None
+        measured = [*columns.dense, *([columns.weight] if columns.weight else [])]
+        categories = [*columns.sparse, *([options.split_column] if options.split_column else [])]
+        readers = {reader.path: reader for reader in self._readers}
+        for path, part in self._inputs.start(self.meter):
+            reader, first = readers[path], 0
+            others = [name for name in (columns.label, columns.time) if name and name not in (*measured, *categories)]
+            # a text file says nothing of types, so words are compared; Parquet's own types are taken as they are
+            as_words, as_is = ([], others) if isinstance(reader, ParquetReader) else (others, [])
+            for batch in reader.batches([*categories, *as_words], [*measured, *as_is], self.meter):
+                place = reader.place(first)
+                label = labels(batch[columns.label], columns.label, place)
                 yield Chunk(
-                    labels(batch[self.options.label], self.options.label, path, self._layout, first),
-                    dense,
-                    {name: batch[name] for name in self._columns.sparse},
-                    self._said(batch[by_column], path, first) if by_column else self.whole_part(part, len(batch)),
+                    label,
+                    {name: numbers(batch[name], name, place, _way_out(name)) for name in columns.dense},
+                    {name: batch[name] for name in columns.sparse},
+                    self._said(batch[options.split_column], place)
+                    if options.split_column
+                    else self.whole_part(part, len(label)),
+                    time=clock.read(batch[columns.time], place) if clock and columns.time else None,
+                    weight=weights(batch[columns.weight], columns.weight, place) if columns.weight else None,
                 )
-                first += len(batch)
-            self.refuse_empty(path, first)
+                first += len(label)
+            self._inputs.ended(path, first, self.warnings)
+        self._tell_nan()
 
-    def _said(self, column: Any, path: Path, first: int) -> NDArray[np.int8]:
-        found = pc.index_in(column, value_set=pa.array(list(SPLIT_WORDS)))
-        if found.null_count:
-            row = int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])
-            raise UserError(
+    def _tell_nan(self) -> None:
+        counts: dict[str, int] = {}
+        for reader in self._readers:
+            if isinstance(reader, ParquetReader):
+                for name, count in reader.not_a_number.items():
+                    counts[name] = counts.get(name, 0) + count
+                reader.not_a_number.clear()
+        self.warnings = [text for text in self.warnings if not text.endswith("read as missing")]
+        self.warnings += [f"column {name}: {count:,} cells are NaN, read as missing" for name, count in counts.items()]
+
+    def _said(self, column: Any, place: Place) -> NDArray[np.int8]:
+        words = pc.index_in(column.dictionary, value_set=pa.array(list(SPLIT_WORDS))).fill_null(-1).to_numpy()
+        table = np.append(np.array([*SPLIT_WORDS.values(), -1], np.int8)[words], np.int8(-1))
+        said: NDArray[np.int8] = table[column.indices.fill_null(len(words)).to_numpy()]
+        if (said < 0).any():
+            place.refuse(
                 f"column {self.options.split_column!r} does not name a split",
-                value=column[row].as_py() or "",
-                where=f"{path}:{data_line(path, self._layout, first + row)}",
+                str(self.options.split_column),
+                column,
+                int(np.flatnonzero(said < 0)[0]),
                 allowed=", ".join(SPLITS),
             )
-        said: NDArray[np.int8] = np.array(list(SPLIT_WORDS.values()), np.int8)[found.to_numpy()]
         return said
+
+
+def _way_out(name: str) -> str:
+    return f"Read it as a category (--categorical {name}), or name the word for missing (--missing WORD)"

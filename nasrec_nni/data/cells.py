@@ -1,0 +1,51 @@
+"""Cells of a categorical column as Arrow has them, to numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+SMALL = np.iinfo(np.uint16).max
+
+
+def codes_of(column: Any) -> tuple[NDArray[Any], Any]:
+    """`[n]` numbers of the cells and the `k` distinct cells; a missing cell has number `k`.
+
+    Args:
+        column: `[n]` Arrow strings, plain or dictionary.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    cells = column.dictionary
+    size = len(cells)
+    indices = column.indices.fill_null(size) if column.null_count else column.indices
+    kind = np.uint16 if size <= SMALL else np.uint32
+    return indices.to_numpy().astype(kind), cells
+
+
+def split_cells(cells: Any, separator: str) -> tuple[NDArray[np.int32], NDArray[np.int32], Any]:
+    """The values within distinct cells.
+
+    Args:
+        cells: `[k]` Arrow strings.
+        separator: between two values; what is empty between two of them is no value.
+
+    Returns:
+        starts: `[k + 1]`: cell `c` has the values from `starts[c]` to `starts[c + 1]`.
+        places: their numbers among the distinct values.
+        values: the distinct values, Arrow strings.
+    """
+    lists = pc.split_pattern(cells, separator)
+    flat = lists.flatten()
+    kept = pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
+    before = np.concatenate([[0], np.cumsum(kept)])
+    lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
+    starts = before[np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)].astype(np.int32)
+    encoded = flat.filter(pa.array(kept)).dictionary_encode()
+    return starts, encoded.indices.to_numpy().astype(np.int32), encoded.dictionary

@@ -1,0 +1,166 @@
+"""Raw rows to what a network reads, by the very transforms and vocabularies of a prepared set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from nasrec_nni.data.cells import codes_of, split_cells
+from nasrec_nni.data.hashing import NotHexError, hashed
+from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.data.schema import RESERVED, Schema, SparseColumn
+from nasrec_nni.data.sources.values import is_text, parsed
+from nasrec_nni.data.transforms import log2_bins
+from nasrec_nni.data.writing import encode_dense, place_values
+from nasrec_nni.errors import UserError
+
+
+class Encoded(NamedTuple):
+    """Rows of a prepared set, or what they would be.
+
+    Attributes:
+        dense: `[n, D]` float32.
+        sparse: `[n, C]` int32, see `PreparedSet.sparse`.
+    """
+
+    dense: NDArray[np.float32]
+    sparse: NDArray[np.int32]
+
+
+class Encoder:
+    """The scoring path: what `prepare` did to the rows of the log, done to other rows.
+
+    Args:
+        schema: columns with their fitted transforms.
+        values: per field with a vocabulary its values, in the order of their ids.
+    """
+
+    def __init__(self, schema: Schema, values: Mapping[str, Any]) -> None:
+        self.schema = schema
+        self._values = dict(values)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Encoder:
+        """Of a prepared set.
+
+        Raises:
+            UserError: it is none, or a file was changed.
+        """
+        prepared = PreparedSet.load(folder)
+        return cls(prepared.schema, read_vocabulary(prepared.folder / "vocabulary.parquet", prepared.schema))
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that are needed."""
+        return [*(column.name for column in self.schema.dense), *(column.name for column in self.schema.sparse)]
+
+    def encode(self, dense: Mapping[str, NDArray[np.float64]], sparse: Mapping[str, Any], rows: int) -> Encoded:
+        """Rows as a source gives them.
+
+        Args:
+            dense: per numeric column of the log `[n]` float64, NaN for missing; binned columns too.
+            sparse: per categorical column `[n]` Arrow strings, plain or dictionary, null for missing.
+            rows: `n`.
+
+        Raises:
+            UserError: a number leaves float32, or a value does not fit `hash_mod`.
+        """
+        numbers = [dense[column.name] for column in self.schema.dense]
+        found = np.empty((rows, sum(self.schema.lengths)), np.int32)
+        at = 0
+        for column in self.schema.sparse:
+            cells = log2_bins(dense[column.name]) if column.bins else sparse[column.name]
+            found[:, at : at + column.length] = self._field(column, cells)
+            at += column.length
+        return Encoded(encode_dense(self.schema.dense, numbers, rows), found)
+
+    def encode_table(self, table: Any) -> Encoded:
+        """Rows of a table with the columns of the log; other columns are not looked at.
+
+        Args:
+            table: Arrow table or record batch, or pandas frame; text, or typed columns.
+
+        Raises:
+            UserError: a column is missing, or a cell of a numeric one is no finite number.
+        """
+        if not isinstance(table, (pa.Table, pa.RecordBatch)):
+            table = pa.Table.from_pandas(table, preserve_index=False)
+        absent = [name for name in self.names if name not in table.schema.names]
+        if absent:
+            raise UserError("a column is missing", value=absent[0], where="columns", allowed=", ".join(self.names))
+        numeric = {column.name for column in self.schema.dense}
+        numeric |= {column.name for column in self.schema.sparse if column.bins}
+        dense = {name: self._numbers(name, table[name]) for name in numeric}
+        sparse = {column.name: self._texts(table[column.name]) for column in self.schema.sparse if not column.bins}
+        return self.encode(dense, sparse, table.num_rows)
+
+    def _field(self, column: SparseColumn, cells: Any) -> NDArray[np.int32]:
+        codes, distinct = codes_of(cells)
+        if column.separator is None:
+            ids: NDArray[np.int32] = np.append(self._ids(column, distinct), np.int32(0))[codes]
+            return ids[:, None]
+        starts, places, values = split_cells(distinct, column.separator)
+        return place_values(codes, starts, self._ids(column, values)[places], column.length)
+
+    def _ids(self, column: SparseColumn, values: Any) -> NDArray[np.int32]:
+        if column.encoding != "vocabulary":
+            try:
+                return hashed(column.encoding, values.to_pylist(), column.rows, column.decimal_first)
+            except NotHexError as error:
+                raise UserError(
+                    "not a hexadecimal integer", value=error.args[0], where=f"column {column.name}"
+                ) from None
+        places = pc.index_in(values.cast(pa.large_string()), value_set=self._values[column.name])
+        found: NDArray[np.int32] = places.fill_null(1 - RESERVED).to_numpy()
+        found = found + np.int32(RESERVED)
+        return found
+
+    def _texts(self, column: Any) -> Any:
+        texts = _whole(column)
+        if pa.types.is_floating(texts.type):
+            texts = pc.if_else(pc.is_nan(texts), pa.scalar(None, texts.type), texts)
+        if pa.types.is_dictionary(texts.type):
+            texts = texts.cast(texts.type.value_type)
+        texts = texts.cast(pa.string())
+        words = pa.array(["", *self.schema.missing], pa.string())
+        return pc.if_else(pc.is_in(texts, value_set=words), pa.scalar(None, pa.string()), texts)
+
+    def _numbers(self, name: str, column: Any) -> NDArray[np.float64]:
+        cells = _whole(column)
+        if is_text(cells.type):
+            cells = self._texts(cells)
+        found = parsed(cells)
+        bad = np.isnan(found) & cells.is_valid().to_numpy(zero_copy_only=False) | np.isinf(found)
+        if pa.types.is_floating(cells.type):
+            bad = np.isinf(found)  # NaN is how a frame says missing
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise UserError("not a number", value=cells[row].as_py(), where=f"column {name}, row {row + 1}")
+        return found
+
+
+def _whole(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def read_vocabulary(path: Path, schema: Schema) -> dict[str, Any]:
+    """Values of each field with a vocabulary, in the order of their ids."""
+    table = pq.read_table(path, columns=["field", "value"])
+    names = table["field"].combine_chunks()
+    known = names.dictionary.to_pylist() if len(names) else []
+    codes = names.indices.to_numpy() if len(names) else np.empty(0, np.int32)
+    values = table["value"].cast(pa.large_string()).combine_chunks()
+    found = {}
+    for column in schema.sparse:
+        if column.encoding == "vocabulary":
+            places = np.flatnonzero(codes == known.index(column.name)) if column.name in known else np.empty(0, int)
+            start = int(places[0]) if len(places) else 0
+            found[column.name] = values.slice(start, len(places))
+    return found
