@@ -1,4 +1,4 @@
-"""Figures of merit of click probabilities, in float64: log loss, AUC, calibration."""
+"""Figures of merit of click probabilities, in float64: log loss, AUC, calibration; rows may have weights."""
 
 from __future__ import annotations
 
@@ -10,21 +10,34 @@ from numpy.typing import ArrayLike, NDArray
 CLIP = float(np.finfo(np.float64).eps)
 
 
-def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
+def log_loss(labels: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean of `-(y ln p + (1 - y) ln(1 - p))`, in nats, `p` clipped to `[CLIP, 1 - CLIP]`.
 
     Args:
         labels: `[B]`, 0 or 1.
         probabilities: `[B]`, of a click.
+        weight: `[B]`, above 0: a row of weight 3 counts as three equal rows; None if all count as one.
 
     Raises:
-        ValueError: no row, different lengths, or a probability that is NaN or outside 0..1.
+        ValueError: no row, different lengths, a weight not above 0, or a probability that is NaN or outside 0..1.
     """
     y, p = _pair(labels, probabilities)
     if not (np.all(p >= 0) and np.all(p <= 1)):
         raise ValueError("probabilities must lie in 0..1 and not be NaN")
     p = np.clip(p, CLIP, 1 - CLIP)
-    return float(np.mean(-(y * np.log(p) + (1 - y) * np.log1p(-p))))
+    return mean(-(y * np.log(p) + (1 - y) * np.log1p(-p)), weight)
+
+
+def mean(figures: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Mean over rows, in float64.
+
+    Args:
+        figures: `[B]`.
+        weight: `[B]`, above 0; None if all rows count as one.
+    """
+    x = np.asarray(figures, np.float64)
+    w = _weight(weight, x)
+    return float(np.mean(x)) if w is None else float(np.dot(x, w) / w.sum())
 
 
 def row_losses(labels: ArrayLike, logits: ArrayLike) -> NDArray[np.float64]:
@@ -33,25 +46,26 @@ def row_losses(labels: ArrayLike, logits: ArrayLike) -> NDArray[np.float64]:
     return np.logaddexp(0.0, np.where(y > 0.5, -z, z))
 
 
-def auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
+def auc(labels: ArrayLike, scores: ArrayLike, weight: ArrayLike | None = None) -> float | None:
     """Area under the ROC curve, ties counted half; None if only one class is there.
 
     Args:
         labels: `[B]`, 0 or 1.
         scores: `[B]`, any figure that rises with the belief in a click.
+        weight: `[B]`, above 0: a row of weight 3 counts as three equal rows; None if all count as one.
     """
     from sklearn.metrics import roc_auc_score
 
     y, score = _pair(labels, scores)
     if y.min() == y.max():
         return None
-    return float(roc_auc_score(y, score))
+    return float(roc_auc_score(y, score, sample_weight=_weight(weight, y)))
 
 
-def calibration(labels: ArrayLike, probabilities: ArrayLike) -> float | None:
+def calibration(labels: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None = None) -> float | None:
     """Mean predicted over mean observed click rate, 1 at best; None if there is no click."""
     y, p = _pair(labels, probabilities)
-    return float(p.mean() / y.mean()) if y.any() else None
+    return mean(p, weight) / mean(y, weight) if y.any() else None
 
 
 def _pair(labels: ArrayLike, figures: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,3 +75,12 @@ def _pair(labels: ArrayLike, figures: ArrayLike) -> tuple[NDArray[np.float64], N
     if not np.all((y == 0) | (y == 1)):
         raise ValueError("labels must be 0 or 1")
     return y, x
+
+
+def _weight(weight: ArrayLike | None, figures: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    if weight is None:
+        return None
+    w = np.asarray(weight, np.float64)
+    if w.shape != figures.shape or not (np.all(w > 0) and np.all(np.isfinite(w))):
+        raise ValueError(f"one weight above 0 a row is needed, got {w.shape} weights for {figures.shape}")
+    return w

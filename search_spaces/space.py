@@ -32,6 +32,7 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         embedding_init: `xavier` or a standard deviation.
         max_rows_per_field: cap of a field's table.
         dropout: on the output of dense operators while training (ours).
+        lengths: columns of ids of each field, None for one a field.
         sizes: what `SpaceDescription.with_sizes` takes (blocks, dense_widths, embedding, …).
 
     `freeze(sample)` gives the plain network of the sample: with sliced weights once the space has become a
@@ -51,13 +52,14 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         embedding_init: Literal["xavier"] | float = "xavier",
         max_rows_per_field: int | None = None,
         dropout: float = 0.0,
+        lengths: Sequence[int] | None = None,
         **sizes: Any,
     ) -> None:
         super().__init__()
         self.dropout = dropout
         self.description = self.describe(space, sizes)
         self.sizes = Sizes.of(self.description, dense, len(rows_per_field), layer_norm)
-        self.table = TableSettings(tuple(rows_per_field), sparse_gradients, embedding_init, max_rows_per_field)
+        self.table = _table(rows_per_field, sparse_gradients, embedding_init, max_rows_per_field, lengths)
         self.embedding = self.table.build(self.description.embedding)
         numbers = range(1, self.description.blocks + 1)
         self.blocks = nn.ModuleList(ChoiceBlock(number, self.description, self.sizes) for number in numbers)
@@ -82,11 +84,12 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         embedding_init: Literal["xavier"] | float = "xavier",
         max_rows_per_field: int | None = None,
         dropout: float = 0.0,
+        lengths: Sequence[int] | None = None,
         **sizes: Any,
     ) -> nn.Module:
         """What NNI builds inside `model_context(sample)`: the plain network, fresh weights."""
         description = cls.describe(space, sizes)
-        table = TableSettings(tuple(rows_per_field), sparse_gradients, embedding_init, max_rows_per_field)
+        table = _table(rows_per_field, sparse_gradients, embedding_init, max_rows_per_field, lengths)
         sizes_ = Sizes.of(description, dense, len(rows_per_field), layer_norm)
         return NASRecNetwork(from_sample(sample, description), sizes_, table, dropout)
 
@@ -135,7 +138,7 @@ class NASRecSpace(ModelSpace):  # type: ignore[misc]
         return found
 
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
-        """`dense [B, w_0]`, ids `sparse [B, F]` to logits `[B]` of the active path."""
+        """`dense [B, w_0]`, ids `sparse [B, C]` to logits `[B]` of the active path."""
         path = canonical_path(self.active_path)
         dropout = self.dropout if self.training else 0.0
         return self.head(*last_block(self, path, liveness(path), dense, sparse, dropout))  # type: ignore[no-any-return]
@@ -151,3 +154,14 @@ class NASRecFull(NASRecSpace):
     """FC, dot product, gating, sum; attention, EFC (`xlarge` of the authors)."""
 
     space_name = "nasrec-full"
+
+
+def _table(
+    rows_per_field: Sequence[int],
+    sparse_gradients: bool,
+    init: Literal["xavier"] | float,
+    cap: int | None,
+    lengths: Sequence[int] | None,
+) -> TableSettings:
+    columns = None if lengths is None else tuple(lengths)
+    return TableSettings(tuple(rows_per_field), sparse_gradients, init, cap, columns)

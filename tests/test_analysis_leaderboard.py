@@ -171,6 +171,33 @@ def test_the_interval_over_rows_equals_scipy() -> None:
     assert RowDifference.of(differences[:1]) is None
 
 
+def test_row_difference_with_weights() -> None:
+    differences = np.random.default_rng(0).normal(-0.01, 0.1, 3000)
+    plain = RowDifference.of(differences)
+    assert plain is not None
+    equal = RowDifference.of(differences, np.full(3000, 2.5, np.float32))
+    assert equal is not None
+    assert (equal.rows, equal.low, equal.high) == (3000, pytest.approx(plain.low), pytest.approx(plain.high))
+    assert RowDifference.of(differences[:1], np.ones(1)) is None
+
+
+def test_row_difference_with_weights_covers_the_true_mean() -> None:
+    """95 of 100 intervals hold it where heavy rows differ from light ones; the interval without weights does not."""
+    generator = np.random.default_rng(3)
+    held = blind = 0
+    for _ in range(400):
+        weight = generator.choice([1.0, 9.0], 500, p=[0.7, 0.3])
+        differences = generator.normal(np.where(weight > 1, 0.03, -0.01), 0.1)
+        true = (0.7 * 1 * -0.01 + 0.3 * 9 * 0.03) / (0.7 + 2.7)
+        found, other = RowDifference.of(differences, weight), RowDifference.of(differences)
+        assert found is not None
+        assert other is not None
+        held += found.low <= true <= found.high
+        blind += other.low <= true <= other.high
+    assert 0.92 < held / 400 < 0.98
+    assert blind / 400 < 0.5
+
+
 def test_a_hand_made_winner_is_measured_against_the_best_searched_network() -> None:
     results = model("fm", [0.1] * 2, [0.3] * 2) + model("lr", [0.2] * 2, [0.3] * 2)
     results += model("net", [0.3] * 2, [0.3] * 2, architecture="ab")

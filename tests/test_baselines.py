@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -253,3 +254,23 @@ def test_a_strangers_model_is_counted_too() -> None:
             return self.head(self.rows(sparse).flatten(1)).squeeze(1)  # type: ignore[no-any-return]
 
     assert count(Stranger(), DENSE, FIELDS) == (2 * FIELDS, 2 * FIELDS + 1)
+
+
+# ---- multi-valued fields -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_multi_valued_field(name: str) -> None:
+    """One value with padding behind is the same as one value; the same value twice is too; costs are the same."""
+    single = build(name).double()
+    model = build(name, settings=replace(SETTINGS, lengths=(1, 1, 3, 1))).double()
+    model.load_state_dict(single.state_dict())
+    dense, ids = draw(6)
+    ids[:, 2] = torch.arange(6)
+    padded = torch.cat((ids[:, :3], torch.full((6, 2), -1), ids[:, 3:]), 1)
+    torch.testing.assert_close(model(dense, padded), single(dense, ids))
+    padded[::2, 3] = ids[::2, 2]
+    torch.testing.assert_close(model(dense, padded), single(dense, ids))
+    padded[:, 3] = (ids[:, 2] + 1) % ROWS[2]
+    assert not torch.allclose(model(dense, padded), single(dense, ids))
+    assert count(model, DENSE, 6) == count(single, DENSE, FIELDS)

@@ -6,9 +6,13 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
+from nasrec_nni.config import Recipe
 from nasrec_nni.operators.embedding import FusedEmbedding
+from nasrec_nni.operators.optimizers import build_optimizer
 
 
 def test_equals_one_table_a_field() -> None:
@@ -55,3 +59,108 @@ def test_deviation_of_the_initial_weight(init: float | str) -> None:
 def test_impossible_sizes_are_refused(rows: tuple[int, ...], cap: int | None) -> None:
     with pytest.raises(ValueError, match=r"at least one row|reserved"):
         FusedEmbedding(rows, 2, max_rows_per_field=cap)
+
+
+# ---- multi-valued fields --------------------------------------------------------------------------------------------
+
+LENGTHS, ROWS = (1, 3, 1, 2), (4, 6, 3, 5)
+
+
+def draw_ids(batch: int, generator: torch.Generator) -> torch.Tensor:
+    """`[B, 7]` ids; a multi-valued field has at least one value, and padding behind."""
+    columns = []
+    for rows, length in zip(ROWS, LENGTHS, strict=True):
+        ids = torch.randint(rows, (batch, length), generator=generator)
+        present = torch.arange(length) < torch.randint(1, length + 1, (batch, 1), generator=generator)
+        columns.append(torch.where(present, ids, -1))
+    return torch.cat(columns, 1)
+
+
+def slow_means(table: FusedEmbedding, ids: torch.Tensor) -> torch.Tensor:
+    """Row by row and field by field."""
+    found = []
+    for row in ids.tolist():
+        start = column = 0
+        for rows, length in zip(table.rows, LENGTHS, strict=True):
+            values = [value if value < rows else 1 for value in row[column : column + length] if value >= 0]
+            found.append(torch.stack([table.weight[start + value] for value in values]).mean(0))
+            start, column = start + rows, column + length
+    return torch.stack(found).view(len(ids), len(LENGTHS), table.width)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("cap", [None, 4])
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), batch=st.integers(1, 9))
+def test_a_multi_valued_field_is_the_mean_of_its_values(sparse: bool, cap: int | None, seed: int, batch: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    table = FusedEmbedding(ROWS, 3, sparse=sparse, max_rows_per_field=cap, lengths=LENGTHS).double()
+    ids, factors = draw_ids(batch, generator), torch.randn(batch, 4, 3, generator=generator, dtype=torch.float64)
+    found = table(ids)
+    assert found.shape == (batch, 4, 3)
+    (found * factors).sum().backward()
+    gradient = table.weight.grad
+    assert gradient is not None
+    assert gradient.is_sparse == sparse
+    table.weight.grad = None
+    expected = slow_means(table, ids)
+    (expected * factors).sum().backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient.to_dense(), table.weight.grad)
+
+
+def test_single_valued_fields_are_equal_bits_beside_a_multi_valued_one() -> None:
+    plain, mixed = FusedEmbedding(ROWS, 5), FusedEmbedding(ROWS, 5, lengths=LENGTHS)
+    mixed.load_state_dict(plain.state_dict())
+    ids = draw_ids(50, torch.Generator().manual_seed(0))
+    assert torch.equal(mixed(ids)[:, [0, 2]], plain(ids[:, [0, 1, 4, 5]])[:, [0, 2]])
+
+
+def test_lengths_of_one_change_no_bit() -> None:
+    torch.manual_seed(0)
+    plain = FusedEmbedding(ROWS, 5)
+    torch.manual_seed(0)
+    ones = FusedEmbedding(ROWS, 5, lengths=(1, 1, 1, 1))
+    ids = torch.stack([torch.randint(rows, (20,)) for rows in ROWS], 1)
+    for table in (plain, ones):
+        (table(ids) ** 2).sum().backward()
+    assert torch.equal(plain(ids), ones(ids))
+    assert torch.equal(plain.weight.grad._indices(), ones.weight.grad._indices())  # type: ignore[union-attr]
+    assert torch.equal(plain.weight.grad._values(), ones.weight.grad._values())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_padding_touches_no_row(optimizer: str) -> None:
+    """Not by a gradient, and not by what an optimizer does to every touched row: momentum and L2."""
+    table = FusedEmbedding((4, 6), 3, lengths=(1, 3), init=1.0)
+    step = build_optimizer(table, Recipe(optimizer=optimizer, learning_rate=0.1, embedding_l2=0.1))
+    start = table.weight.detach().clone()
+    for _ in range(3):
+        step.zero_grad()
+        (table(torch.tensor([[2, 3, -1, -1], [2, 3, 5, -1]])) ** 2).sum().backward()
+        assert sorted(set(table.weight.grad._indices()[0].tolist())) == [2, 4 + 3, 4 + 5]  # type: ignore[union-attr]
+        step.step()
+    moved = (table.weight != start).any(1).nonzero().flatten().tolist()
+    assert moved == [2, 4 + 3, 4 + 5]
+
+
+def test_a_field_without_any_value_is_zeros() -> None:
+    table = FusedEmbedding((4, 6), 3, lengths=(1, 2))
+    found = table(torch.tensor([[2, -1, -1], [1, 0, 5]]))
+    assert torch.equal(found[0, 1], torch.zeros(3))
+    torch.testing.assert_close(found[1, 1], table.weight[[4, 9]].mean(0))
+
+
+def test_all_fields_may_be_multi_valued() -> None:
+    table = FusedEmbedding((4, 6), 3, lengths=(2, 2))
+    weight = table.weight
+    expected = torch.stack((weight[[1, 3]].mean(0), weight[4 + 5]))
+    torch.testing.assert_close(table(torch.tensor([[1, 3, 5, -1]]))[0], expected)
+    assert table(torch.zeros(0, 4, dtype=torch.long)).shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (1, 0), (1, 1, 1)])
+def test_impossible_lengths_are_refused(lengths: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="one column of ids"):
+        FusedEmbedding((4, 6), 3, lengths=lengths)

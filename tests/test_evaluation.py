@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor
 
-from nasrec_nni.config import Recipe, SearchConfig, parse_config
+from nasrec_nni.config import Recipe, SearchConfig
+from nasrec_nni.config_file import parse_config
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet

@@ -219,3 +219,38 @@ def test_equal_id_means_equal_function(name: str, seed: int) -> None:
     else:
         assert canonical_path(other.path) != canonical_path(architecture.path)
         assert not torch.allclose(supernet(*data[:2]), expected, rtol=1e-12, atol=1e-12)
+
+
+LENGTHS = (1, 3, 1)
+
+
+def multi_valued(size: int, dense: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A batch whose second field has one to three values, padded with -1."""
+    numbers, ids, labels = batch(size, dense, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    more = torch.randint(ROWS[1], (size, 2), generator=generator)
+    more = torch.where(torch.arange(2) < torch.randint(3, (size, 1), generator=generator), more, -1)
+    return numbers, torch.cat((ids[:, :2], more, ids[:, 2:]), 1), labels
+
+
+@pytest.mark.parametrize("name", SPACES)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(seed=st.integers(0, 2**31), distribution=st.sampled_from(DISTRIBUTIONS), training=st.booleans())
+def test_with_a_multi_valued_field(name: str, seed: int, distribution: str, training: bool) -> None:
+    supernet = make_supernet(
+        name,
+        bool(seed % 2),
+        seed,
+        blocks=1 + seed % 3,
+        dense_widths=(16, 32),
+        sparse_rows=(4, 8),
+        lengths=LENGTHS,
+        max_rows_per_field=(None, 4)[seed % 5 == 0],
+    )
+    data = multi_valued(1 + seed % 4, 5, seed)
+    path = registry("one_shot").load(distribution).draw(supernet.description, np.random.default_rng(seed), "uniform")
+    check(supernet, path, data, training)
+    architecture = random_architecture(supernet.description, np.random.default_rng(seed))
+    supernet.activate(architecture.path)
+    frozen = supernet.freeze(to_sample(architecture, supernet.description))
+    torch.testing.assert_close(frozen(*data[:2]), supernet(*data[:2]), **TOLERANCE)

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
-from nasrec_nni.metrics import auc, calibration, log_loss, row_losses
+from nasrec_nni.metrics import auc, calibration, log_loss, mean, row_losses
 
 
 @pytest.fixture
@@ -91,3 +93,48 @@ def test_what_is_no_probability_is_refused(bad: float) -> None:
 def test_importing_metrics_loads_neither_sklearn_nor_torch() -> None:
     code = "import sys, nasrec_nni.metrics; print([m for m in ('sklearn', 'torch', 'nni') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+# ---- weights --------------------------------------------------------------------------------------------------------
+
+METRICS = (log_loss, auc, calibration)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), n=st.integers(1, 60))
+def test_a_row_of_weight_three_is_three_rows(metric: Any, seed: int, n: int) -> None:
+    generator = np.random.default_rng(seed)
+    labels, weight = generator.integers(0, 2, n), generator.integers(1, 5, n)
+    p = generator.random(n).round(1)  # rounded: ties, zeros and ones
+    found = metric(labels, p, weight.astype(np.float32))
+    expected = metric(labels.repeat(weight), p.repeat(weight))
+    assert (found is None) == (expected is None)  # one class has no AUC, no click no calibration
+    assert found is None or found == pytest.approx(expected, rel=1e-12)
+
+
+def test_weighted_figures_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, p = rows[0], sigmoid(rows[1])
+    weight = np.random.default_rng(1).exponential(size=len(labels)).astype(np.float32) + 1e-3
+    doubles = weight.astype(np.float64)
+    assert log_loss(labels, p, weight) == pytest.approx(sklearn_log_loss(labels, p, sample_weight=doubles), abs=1e-13)
+    assert auc(labels, p, weight) == pytest.approx(roc_auc_score(labels, p, sample_weight=doubles), abs=1e-13)
+    assert calibration(labels, p, weight) == pytest.approx(
+        np.average(p, weights=doubles) / np.average(labels, weights=doubles)
+    )
+    assert mean(p, weight) == pytest.approx(np.average(p, weights=doubles))
+    assert abs(log_loss(labels, p, weight) - log_loss(labels, p)) > 1e-4
+
+
+def test_equal_weights_are_none(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, p = rows[0], sigmoid(rows[1])
+    for metric in METRICS:
+        for size in (1.0, 7.0):
+            assert metric(labels, p, np.full(len(p), size)) == pytest.approx(metric(labels, p), rel=1e-13)
+
+
+@pytest.mark.parametrize("weight", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, math.nan], [1.0, math.inf]])
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_is_no_weight_is_refused(metric: Any, weight: list[float]) -> None:
+    with pytest.raises(ValueError, match="weight above 0"):
+        metric([0, 1], [0.5, 0.5], weight)

@@ -19,7 +19,7 @@ import yaml
 from nasrec_nni.analysis.leaderboard import Result, standings
 from nasrec_nni.architecture.json import to_json
 from nasrec_nni.cli import main
-from nasrec_nni.config import parse_config
+from nasrec_nni.config_file import parse_config
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nasrec_nni.config import parse_config
+from nasrec_nni.config_file import parse_config
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, write_json
 from nasrec_nni.pipeline.staleness import (

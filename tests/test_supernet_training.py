@@ -10,7 +10,8 @@ import pytest
 from safetensors.torch import load_file
 from torch import equal
 
-from nasrec_nni.config import Config, parse_config
+from nasrec_nni.config import Config
+from nasrec_nni.config_file import parse_config
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError

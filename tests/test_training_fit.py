@@ -63,7 +63,15 @@ def rows() -> Any:
     logits = dense[:, 0] + sum(generator.normal(size=size)[sparse[:, field]] for field, size in enumerate(FIELDS))
     label = (generator.random(2000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
     return SimpleNamespace(
-        dense=dense, sparse=sparse, label=label, dense_width=2, fingerprint="fake", folder=Path("fake")
+        dense=dense,
+        sparse=sparse,
+        label=label,
+        weight=None,
+        negative_rate=1.0,
+        lengths=(1, 1, 1),
+        dense_width=2,
+        fingerprint="fake",
+        folder=Path("fake"),
     )
 
 
@@ -184,6 +192,17 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     with pytest.raises(UserError, match="another training: recipe differs"):
         train(RECIPES["plateau"], tmp_path)
+
+
+def test_a_checkpoint_under_another_order_of_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going on with it would leave out some rows of the epoch and repeat others."""
+    stop_at(monkeypatch, 10, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPES["cosine"], tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr("nasrec_nni.training.keeper.ORDER", "of an earlier version")
+    with pytest.raises(UserError, match="another training: order differs"):
+        train(RECIPES["cosine"], tmp_path)
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, what: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,16 +83,27 @@ class RowDifference:
     high: float
 
     @classmethod
-    def of(cls, differences: NDArray[np.float64]) -> RowDifference | None:
+    def of(cls, differences: NDArray[np.float64], weight: NDArray[Any] | None = None) -> RowDifference | None:
         """From `[N]` log losses of the first model minus those of the second, row by row, averaged over seeds.
 
         The standard error is the paired one; None for a single row.
+
+        Args:
+            differences: `[N]`.
+            weight: `[N]`, of the mean `Σ w d / Σ w`; None if all rows count as one. A row stays one observation,
+                whatever its weight: three impressions in one row are alike, and tell less than three rows. The error is
+                that of a ratio, `√(n / (n − 1) Σ w² (d − mean)²) / Σ w`, which for equal weights is the usual one.
         """
         if len(differences) < 2:
             return None
-        mean = float(differences.mean())
-        factor = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-        half = factor * float(differences.std(ddof=1)) / len(differences) ** 0.5
+        if weight is None:
+            mean, error = float(differences.mean()), float(differences.std(ddof=1)) / len(differences) ** 0.5
+        else:
+            share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
+            mean = float(share @ differences)
+            squares = float((share**2) @ (differences - mean) ** 2)
+            error = (squares * len(differences) / (len(differences) - 1)) ** 0.5
+        half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
         return cls(len(differences), mean - half, mean + half)
 
     @property

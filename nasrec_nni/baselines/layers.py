@@ -12,13 +12,14 @@ from nasrec_nni.operators.embedding import FusedEmbedding
 
 
 def table(rows_per_field: Sequence[int], settings: BaselineSettings, width: int | None = None) -> FusedEmbedding:
-    """The embedding table of a model, `[B, F]` ids to `[B, F, width]`; `width` is `E` unless given."""
+    """The embedding table of a model, `[B, C]` ids to `[B, F, width]`; `width` is `E` unless given."""
     return FusedEmbedding(
         rows_per_field,
         settings.embedding if width is None else width,
         sparse=settings.sparse_gradients,
         init=settings.embedding_init,
         max_rows_per_field=settings.max_rows_per_field,
+        lengths=settings.lengths,
     )
 
 

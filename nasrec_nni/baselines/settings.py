@@ -19,6 +19,7 @@ class BaselineSettings:
         sparse_gradients: gradients of the touched table rows only.
         dropout: behind every hidden layer of the MLP, while training.
         max_rows_per_field: rarer values of a field share the row of unseen ones.
+        lengths: columns of ids of each field, None for one a field.
         hidden: widths of the MLP's hidden layers.
         cross_layers: cross layers of DCN-V2.
     """
@@ -28,6 +29,7 @@ class BaselineSettings:
     sparse_gradients: bool = True
     dropout: float = 0.0
     max_rows_per_field: int | None = None
+    lengths: tuple[int, ...] | None = None
     hidden: tuple[int, ...] = (256, 128)
     cross_layers: int = 3
 

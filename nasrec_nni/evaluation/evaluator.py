@@ -15,12 +15,12 @@ from torch import Tensor
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.config import SearchConfig
 from nasrec_nni.data.batch import Batch
-from nasrec_nni.data.loader import Batches
+from nasrec_nni.data.loader import Batches, labels_of
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError
 from nasrec_nni.evaluation.last_layer import fit_adagrad, fit_lbfgs
 from nasrec_nni.evaluation.supernet import Supernet
-from nasrec_nni.metrics import auc, row_losses
+from nasrec_nni.metrics import auc, mean, row_losses
 from nasrec_nni.network import NASRecNetwork
 
 CHUNK = 8192  # rows the frozen part runs on at once
@@ -32,8 +32,8 @@ class Score:
     """How good a candidate is.
 
     Args:
-        log_loss: mean over the scored validation rows, float64.
-        auc: of the same rows; `None` if they hold one class.
+        log_loss: mean over the scored validation rows, by weight, float64.
+        auc: of the same rows, by weight; `None` if they hold one class.
         losses: the loss of each row, for comparing two candidates in pairs.
         cpu_seconds: process CPU time of the evaluation.
         head_rows: training rows the last layer was refitted on.
@@ -89,8 +89,11 @@ class Evaluator:
         order = self.head_rows
         if config.head == "adagrad":  # a log may be sorted by time or label, and steps take rows as they come
             order = np.random.default_rng([seed, ORDER_STREAM]).permutation(order)
-        self._head = Batches(prepared, order, CHUNK, None)
-        self._score = Batches(prepared, self.score_rows, CHUNK, None)
+        pin = self.device.type == "cuda"
+        self._head = Batches(prepared, order, CHUNK, None, pin=pin)
+        self._score = Batches(prepared, self.score_rows, CHUNK, None, pin=pin)
+        self._truth = labels_of(prepared, self.score_rows)
+        self._shift = math.log(prepared.negative_rate)
 
     @torch.no_grad()
     def evaluate(self, architecture: Architecture) -> Score:
@@ -102,38 +105,45 @@ class Evaluator:
         begin = time.process_time()
         network = self.supernet.network(architecture)
         head, converged = self._fit(network)
-        losses, scores, labels = [], [], []
-        for batch in self._batches(self._score):
-            logits = _logits(network.features(batch.dense, batch.sparse), head)
-            scores.append(logits.numpy(force=True))
-            labels.append(batch.label.numpy(force=True))
-            losses.append(row_losses(labels[-1], scores[-1]))
-        all_losses = np.concatenate(losses)
-        log_loss = float(all_losses.mean(dtype=np.float64))
+        logits = np.concatenate(
+            [
+                _logits(network.features(batch.dense, batch.sparse), head).numpy(force=True)
+                for batch in self._batches(self._score)
+            ]
+        )
+        labels, weight = self._truth
+        losses = row_losses(labels, logits)
+        log_loss = mean(losses, weight)
         return Score(
             log_loss=log_loss,
-            auc=auc(np.concatenate(labels), np.concatenate(scores)) if math.isfinite(log_loss) else None,
-            losses=all_losses,
+            auc=auc(labels, logits, weight) if math.isfinite(log_loss) else None,
+            losses=losses,
             cpu_seconds=time.process_time() - begin,
             head_rows=len(self.head_rows),
-            score_rows=len(all_losses),
+            score_rows=len(losses),
             converged=converged,
         )
 
     def _batches(self, batches: Batches) -> Iterator[Batch]:
         for step in range(len(batches)):
-            yield Batch(*(tensor.to(self.device) for tensor in batches.batch(0, step)))
+            yield batches.batch(0, step).to(self.device)
 
     def _fit(self, network: NASRecNetwork) -> tuple[Tensor, bool | None]:
-        features, labels = [], []
+        """The refitted last layer; rows thinned by negative sampling only move its bias, which is put back."""
+        features, labels, weights = [], [], []
         for batch in self._batches(self._head):
             features.append(network.features(batch.dense, batch.sparse))
             labels.append(batch.label)
-        x, y = torch.cat(features), torch.cat(labels)
-        start = shared_head(network)
+            weights += [] if batch.weight is None else [batch.weight]
+        x, y, w = torch.cat(features), torch.cat(labels), torch.cat(weights) if weights else None
+        head, converged = shared_head(network), None
+        head[-1] -= self._shift
         if self.config.head == "adagrad":
-            return fit_adagrad(x, y, start), None
-        return fit_lbfgs(x, y, start, self.config.head_ridge)
+            head = fit_adagrad(x, y, head, weight=w)
+        else:
+            head, converged = fit_lbfgs(x, y, head, self.config.head_ridge, weight=w)
+        head[-1] += self._shift
+        return head, converged
 
 
 def shared_head(network: NASRecNetwork) -> Tensor:

@@ -11,11 +11,18 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
-from torch.nn import functional as F
+
+from nasrec_nni.operators.loss import click_loss
 
 
 def fit_lbfgs(
-    features: Tensor, labels: Tensor, start: Tensor, ridge: float, iterations: int = 200, gain: float = 1e-6
+    features: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    ridge: float,
+    iterations: int = 200,
+    gain: float = 1e-6,
+    weight: Tensor | None = None,
 ) -> tuple[Tensor, bool]:
     """Minimise the mean log loss plus `ridge / 2 · ‖w − start‖²`; convex and deterministic (ours).
 
@@ -29,6 +36,7 @@ def fit_lbfgs(
         ridge: pull towards `start`; the bias is free.
         iterations: most L-BFGS iterations.
         gain: stops when an iteration gains less than this share of the loss.
+        weight: `[N]`, rows that each one counts as; None if all count as one.
 
     Returns:
         `[D + 1]`, and whether it converged within the iterations.
@@ -39,8 +47,8 @@ def fit_lbfgs(
     def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
         weights = torch.from_numpy(vector).to(features)
         logits = torch.addmv(weights[-1].expand(len(features)), features, weights[:-1])
-        value = F.binary_cross_entropy_with_logits(logits.double(), labels.double()).item()
-        residual = (torch.sigmoid(logits) - labels) / len(labels)
+        value = click_loss(logits.double(), labels.double(), None if weight is None else weight.double()).item()
+        residual = _residual(logits, labels, weight)
         gradient = torch.cat((features.T @ residual, residual.sum().unsqueeze(0))).double().numpy(force=True)
         away = vector - begin
         return value + 0.5 * float(free @ away**2), gradient + free * away
@@ -50,7 +58,13 @@ def fit_lbfgs(
 
 
 def fit_adagrad(
-    features: Tensor, labels: Tensor, start: Tensor, batch: int = 512, steps: int = 500, peak: float = 0.04
+    features: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    batch: int = 512,
+    steps: int = 500,
+    peak: float = 0.04,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """The authors' procedure: Adagrad with fresh state, eps 1e-2, cosine with 10 % warm-up, clip 5.
 
@@ -61,6 +75,7 @@ def fit_adagrad(
         batch: rows a step.
         steps: steps.
         peak: learning rate.
+        weight: `[N]`, rows that each one counts as; None if all count as one.
 
     Source: NASRec, authors' implementation (SPEC section 7).
     """
@@ -74,9 +89,16 @@ def fit_adagrad(
             rate = lowest + (peak - lowest) * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
         begin = step * batch % len(features)
         x, y = features[begin : begin + batch], labels[begin : begin + batch]
-        residual = (torch.sigmoid(torch.addmv(vector[-1].expand(len(x)), x, vector[:-1])) - y) / len(y)
+        w = None if weight is None else weight[begin : begin + batch]
+        residual = _residual(torch.addmv(vector[-1].expand(len(x)), x, vector[:-1]), y, w)
         gradient = torch.cat((x.T @ residual, residual.sum().unsqueeze(0)))
         gradient = gradient * torch.clamp(5.0 / (gradient.norm() + 1e-6), max=1.0)
         state += gradient.square()
         vector -= rate * gradient / (state.sqrt() + 1e-2)
     return vector
+
+
+def _residual(logits: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
+    """Gradient of the mean log loss by the logits, `[N]`."""
+    away = torch.sigmoid(logits) - labels
+    return away / len(labels) if weight is None else away * (weight / weight.sum())

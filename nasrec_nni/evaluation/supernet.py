@@ -53,18 +53,18 @@ class SupernetFacts:
             raise UserError(
                 "the weights are not those that were written", where=str(folder / WEIGHTS), hint="Train it again"
             )
-        table = found["table"] | {"rows_per_field": tuple(found["table"]["rows_per_field"])}
-        space: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in found["space"].items()
-        }
         return cls(
-            SpaceDescription(**space),
+            SpaceDescription(**_tuples(found["space"])),
             Sizes(**found["sizes"]),
-            TableSettings(**table),
+            TableSettings(**_tuples(found["table"])),
             found["data"],
             found["training"],
             found["identity"],
         )
+
+
+def _tuples(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 class Supernet:

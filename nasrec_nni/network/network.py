@@ -28,12 +28,14 @@ class TableSettings:
         sparse_gradients: gradients of the touched rows only.
         init: `xavier`, or the standard deviation of a normal distribution.
         max_rows_per_field: rarer values of a field share the row of unseen ones.
+        lengths: columns of ids of each field, None for one a field.
     """
 
     rows_per_field: tuple[int, ...]
     sparse_gradients: bool = True
     init: Literal["xavier"] | float = "xavier"
     max_rows_per_field: int | None = None
+    lengths: tuple[int, ...] | None = None
 
     def build(self, width: int) -> FusedEmbedding:
         return FusedEmbedding(
@@ -42,6 +44,7 @@ class TableSettings:
             sparse=self.sparse_gradients,
             init=self.init,
             max_rows_per_field=self.max_rows_per_field,
+            lengths=self.lengths,
         )
 
 
@@ -78,7 +81,7 @@ class NASRecNetwork(nn.Module):
         self.head = path_head(self.path, sizes)
 
     def last_block(self, dense: Tensor, sparse: Tensor) -> tuple[Tensor, Rows]:
-        """Output of the last block for `dense [B, w_0]` and ids `sparse [B, F]`."""
+        """Output of the last block for `dense [B, w_0]` and ids `sparse [B, C]`."""
         return last_block(self, self.path, self.live, dense, sparse, self.dropout if self.training else 0.0)
 
     def features(self, dense: Tensor, sparse: Tensor) -> Tensor:
@@ -86,7 +89,7 @@ class NASRecNetwork(nn.Module):
         return features(*self.last_block(dense, sparse))
 
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
-        """`dense [B, w_0]`, ids `sparse [B, F]` to logits `[B]`."""
+        """`dense [B, w_0]`, ids `sparse [B, C]` to logits `[B]`."""
         return self.head(*self.last_block(dense, sparse))  # type: ignore[no-any-return]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from nasrec_nni.config import Config, DataConfig
 from nasrec_nni.errors import UserError, UserErrors
+from nasrec_nni.pipeline.caps import hashed_beyond_caps
 from nasrec_nni.pipeline.space import describe, random_architectures
 from nasrec_nni.plugins import registry
 
@@ -20,7 +21,8 @@ def check(config: Config, *, retrains: bool = True) -> None:
         config: of a run.
         retrains: whether the work goes as far as training from scratch.
     """
-    problems = [problem for part in _parts(config) for problem in part]
+    searches = config.retrain.top_k > 0 or not retrains
+    problems = [problem for part in _parts(config, searches) for problem in part]
     if retrains and not config.retrain.top_k and not config.retrain.baselines:
         where = "retrain.top_k, retrain.baselines"
         problems.append(UserError("there is no model to train that could win", where=where))
@@ -28,8 +30,8 @@ def check(config: Config, *, retrains: bool = True) -> None:
         raise UserErrors(problems)
 
 
-def _parts(config: Config) -> Iterator[Iterable[UserError]]:
-    yield _data(config.data)
+def _parts(config: Config, searches: bool) -> Iterator[Iterable[UserError]]:
+    yield _prepared(config, searches) if config.data.prepared is not None else _raw(config.data)
     yield _told(lambda: describe(config.space))
     yield _plugin("one_shot", config.supernet.strategy, "supernet.strategy")
     yield _plugin("objectives", config.search.objective, "search.objective")
@@ -68,28 +70,31 @@ def _plugin(group: str, name: str, where: str) -> list[UserError]:
     return [UserError(e.what, value=e.value, where=where, allowed=e.allowed, hint=e.hint) for e in found]
 
 
-def _data(config: DataConfig) -> Iterator[UserError]:
-    if config.prepared is not None:
-        others = [key for key in ("source", "inputs", "options") if getattr(config, key) != getattr(DataConfig(), key)]
-        if others:
-            yield UserError(
-                "a prepared set leaves nothing to prepare",
-                value=config.prepared,
-                where="data.prepared",
-                hint=f"Remove data.{', data.'.join(others)}, or data.prepared",
-            )
-        if not Path(config.prepared).is_dir():
-            yield UserError(
-                "no such folder", value=config.prepared, where="data.prepared", hint="`nasrec prepare` makes one"
-            )
-            return
-        from nasrec_nni.data.prepared import PreparedSet
-
-        opened: list[PreparedSet] = []
-        yield from _moved(_told(lambda: opened.append(PreparedSet.load(str(config.prepared), verify=False))))
-        if opened and not opened[0].sparse_names:
-            yield _no_category("data.prepared", config.prepared)
+def _prepared(whole: Config, searches: bool) -> Iterator[UserError]:
+    config = whole.data
+    others = [key for key in ("source", "inputs", "options") if getattr(config, key) != getattr(DataConfig(), key)]
+    if others:
+        yield UserError(
+            "a prepared set leaves nothing to prepare",
+            value=config.prepared,
+            where="data.prepared",
+            hint=f"Remove data.{', data.'.join(others)}, or data.prepared",
+        )
+    named = str(config.prepared)
+    if not Path(named).is_dir():
+        yield UserError("no such folder", value=named, where="data.prepared", hint="`nasrec prepare` makes one")
         return
+    from nasrec_nni.data.prepared import PreparedSet
+
+    opened: list[PreparedSet] = []
+    yield from _moved(_told(lambda: opened.append(PreparedSet.load(named, verify=False))))
+    if opened:
+        if not opened[0].sparse_names:
+            yield _no_category("data.prepared", named)
+        yield from hashed_beyond_caps(whole, opened[0].schema, searches)
+
+
+def _raw(config: DataConfig) -> Iterator[UserError]:
     unknown = _plugin("sources", config.source, "data.source")
     yield from unknown
     absent = [path for path in config.inputs if not Path(path).exists()]

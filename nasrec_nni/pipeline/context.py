@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.config import Config
 from nasrec_nni.data.prepared import PreparedSet
-from nasrec_nni.errors import UserError
+from nasrec_nni.errors import UserError, UserErrors
+from nasrec_nni.pipeline.caps import hashed_beyond_caps
 from nasrec_nni.pipeline.space import describe
 from nasrec_nni.profiling import Sizes
 from nasrec_nni.run_folder import RunFolder
@@ -73,6 +74,7 @@ class Context:
 
         Raises:
             UserError: no sparse field, a split without rows, or AUC asked for where it does not exist.
+            UserErrors: hashed columns with more rows than a table may have.
         """
         prepared = self.prepared
         where = str(prepared.folder)
@@ -85,6 +87,8 @@ class Context:
         for split, count in prepared.split_sizes().items():
             if count == 0:
                 raise UserError("a split has no rows", value=split, where=where, hint="Prepare it with another --split")
+        if beyond := list(hashed_beyond_caps(self.config, prepared.schema, self.config.retrain.top_k > 0)):
+            raise UserErrors(beyond)
         needs_auc = [
             where
             for where, figure in (

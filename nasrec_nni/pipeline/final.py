@@ -30,6 +30,7 @@ def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
     """
     from safetensors.torch import load_model
 
+    from nasrec_nni.data.loader import labels_of
     from nasrec_nni.training.predict import predict
 
     folder, prepared = context.folder, context.prepared
@@ -39,7 +40,7 @@ def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
     if not left:
         return reads
     rows = prepared.test_rows()
-    labels = np.asarray(prepared.label[rows])
+    labels, weight = labels_of(prepared, rows)
     for model, seed in left:
         target = folder.training(model.folder, seed)
         _verify(target)
@@ -50,9 +51,9 @@ def open_test(context: Context, wanted: Sequence[tuple[Model, int]]) -> int:
         predictions = predict(network, prepared, rows)
         save_predictions(target / "test.npy", predictions)
         figures = {
-            "test_log_loss": log_loss(labels, predictions),
-            "test_auc": auc(labels, predictions),
-            "calibration": calibration(labels, predictions),
+            "test_log_loss": log_loss(labels, predictions, weight),
+            "test_auc": auc(labels, predictions, weight),
+            "calibration": calibration(labels, predictions, weight),
         }
         write_json(target / TESTED, figures)
     return reads
@@ -64,6 +65,13 @@ def losses_on_test(context: Context, predictions: NDArray[np.float64]) -> NDArra
     labels = context.prepared.label[context.prepared.test_rows()]
     clipped = np.clip(predictions, CLIP, 1 - CLIP)
     return np.asarray(-np.where(labels > 0.5, np.log(clipped), np.log1p(-clipped)))
+
+
+def weight_on_test(context: Context) -> NDArray[np.float32] | None:
+    """`[N]` weights of the test rows; None if all count as one."""
+    _refuse_without_winner(context)
+    weight = context.prepared.weight
+    return None if weight is None else np.asarray(weight[context.prepared.test_rows()])
 
 
 def _refuse_without_winner(context: Context) -> None:

@@ -76,6 +76,7 @@ def _searched(architecture: Architecture, context: Context) -> nn.Module:
         sparse_gradients_for(recipe),
         recipe.embedding_init,
         config.max_rows_per_field,
+        context.prepared.lengths,
     )
     return NASRecNetwork(architecture, context.sizes(config.layer_norm), table, recipe.dropout)
 
@@ -91,6 +92,7 @@ def _baseline(name: str, context: Context) -> nn.Module:
         sparse_gradients=sparse_gradients_for(recipe),
         dropout=recipe.dropout,
         max_rows_per_field=config.max_rows_per_field,
+        lengths=context.prepared.lengths,
     )
     options = config.baseline_options.get(name, {})
     prepared = context.prepared
@@ -108,5 +110,5 @@ def costs(model: Model, network: nn.Module, context: Context) -> dict[str, Any]:
         return {"live_macs": found.live_macs, "parameters": found.live_parameters, "all_parameters": every}
     from nasrec_nni.baselines.cost import count
 
-    counted = count(network, context.prepared.dense_width, len(context.prepared.rows_per_field))
+    counted = count(network, context.prepared.dense_width, sum(context.prepared.lengths))
     return {"live_macs": counted.macs, "parameters": counted.parameters, "all_parameters": every}

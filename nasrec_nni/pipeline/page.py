@@ -80,6 +80,14 @@ def _notes(context: Context) -> list[str]:
     found = list(context.prepared.manifest.get("notes", []))
     if not context.prepared.dense_names:
         found.append("The data has no dense column; one column of zeros stands in for it.")
+    schema = context.prepared.schema
+    if schema.weight is not None:
+        found.append(f"Rows count by their weight (column {schema.weight}) in every loss and figure.")
+    if schema.negative_rate < 1:
+        found.append(
+            f"Training saw {schema.negative_rate:.0%} of its rows without a click, and was corrected for it: "
+            "scores are those of the whole log."
+        )
     record = read_record(context.folder, "search")
     if record is not None and record.get("result", {}).get("exhausted"):
         found.append("The search ended early: it found no further architecture in this space.")

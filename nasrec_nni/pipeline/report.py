@@ -9,12 +9,12 @@ import numpy as np
 
 from nasrec_nni.analysis.leaderboard import Standing, standings, write_leaderboard, write_results
 from nasrec_nni.analysis.verdict import RowDifference, contestants, verdict
-from nasrec_nni.config import load_config
+from nasrec_nni.config_file import load_config
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import read_json
 from nasrec_nni.pipeline import staleness
 from nasrec_nni.pipeline.context import Context
-from nasrec_nni.pipeline.final import losses_on_test
+from nasrec_nni.pipeline.final import losses_on_test, weight_on_test
 from nasrec_nni.pipeline.page import write_page
 from nasrec_nni.pipeline.retrain import read_results
 from nasrec_nni.run_folder import RunFolder
@@ -49,7 +49,7 @@ def _over_rows(context: Context, first: Standing, second: Standing) -> RowDiffer
     if not seeds or not all(path.exists() for paths in places for path in paths):
         return None
     losses = [np.mean([losses_on_test(context, np.load(path)) for path in paths], axis=0) for paths in places]
-    return RowDifference.of(losses[0] - losses[1])
+    return RowDifference.of(losses[0] - losses[1], weight_on_test(context))
 
 
 def _folder_of(standing: Standing) -> str:

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nasrec_nni.analysis.leaderboard import WINNER_RULE, Result, first_eligible, standings
 from nasrec_nni.architecture.json import to_json
 from nasrec_nni.files import read_json, write_json
@@ -36,6 +34,7 @@ def retrain(context: Context) -> dict[str, Any]:
 
 def _train(model: Model, seed: int, folder: Path, context: Context) -> None:
     """One training; what it is and what it reached is written last."""
+    from nasrec_nni.data.loader import labels_of
     from nasrec_nni.training.fit import fit
     from nasrec_nni.training.predict import predict
 
@@ -59,13 +58,13 @@ def _train(model: Model, seed: int, folder: Path, context: Context) -> None:
     )
     predictions = predict(network.to(context.device), prepared, val_rows)
     save_predictions(folder / "val.npy", predictions)
-    labels = np.asarray(prepared.label[val_rows])
+    labels, weight = labels_of(prepared, val_rows)
     result = Result(
         model=model.name,
         architecture=None if model.architecture is None else model.architecture.id,
         seed=seed,
-        val_log_loss=log_loss(labels, predictions),
-        val_auc=auc(labels, predictions),
+        val_log_loss=log_loss(labels, predictions, weight),
+        val_auc=auc(labels, predictions, weight),
         test_log_loss=None,
         test_auc=None,
         calibration=None,

@@ -22,7 +22,7 @@ from nasrec_nni.files import fingerprint, read_json, sha256, sweep, write_json
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.module import ClickModule
-from nasrec_nni.training.trainer import make_trainer, quiet
+from nasrec_nni.training.trainer import make_trainer, on_gpu, quiet
 from nasrec_nni.training.validation import EpochEnd, ValidationRows
 
 WEIGHTS, RESULT, CHECKPOINT = "model.safetensors", "result.json", "checkpoint"
@@ -41,7 +41,8 @@ class FitResult:
         wall_seconds: the same by the clock.
         val_log_loss: of the best epoch.
         val_auc: of the best epoch, None if the validation rows hold one class.
-        history: per epoch: epoch, steps, learning_rate, train_log_loss, val_log_loss, val_auc.
+        history: per epoch: epoch, steps, learning_rate, train_log_loss (under negative sampling of the sampled rows,
+            so not to be compared with val_log_loss), val_log_loss, val_auc.
     """
 
     best_epoch: int
@@ -100,9 +101,10 @@ def fit(
     sweep(folder)
 
     # an incomplete batch is not trained on (NASRec, authors' implementation), unless there is no other
-    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last=len(train_rows) >= recipe.batch)
+    drop_last = len(train_rows) >= recipe.batch
+    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last, pin=on_gpu(device))
     loader = ResumableLoader(batches)
-    module = ClickModule(network, recipe, steps=len(batches) * recipe.epochs)
+    module = ClickModule(network, recipe, len(batches) * recipe.epochs, prepared.negative_rate)
     end = EpochEnd(ValidationRows(prepared, val_rows), recipe, folder / WEIGHTS)
     keeper = CheckpointKeeper(folder / CHECKPOINT, loader, checkpoint_every, identity=identity)
     resumed = keeper.resume_from()
@@ -147,7 +149,7 @@ def _identity(
         "data": prepared.fingerprint,
         "recipe": fingerprint(recipe.model_dump(mode="json")),
         "seed": seed,
-        "rows": [hashlib.sha256(part.tobytes()).hexdigest()[:16] for part in rows],
+        "rows": [hashlib.sha256(np.ascontiguousarray(part).data).hexdigest()[:16] for part in rows],
     }
 
 

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, Checkpoint
 
+from nasrec_nni.data.shuffle import ORDER
 from nasrec_nni.errors import UserError
 from nasrec_nni.operators.optimizers import NotFiniteError
 from nasrec_nni.training import checkpoint as checkpoints
@@ -51,7 +52,7 @@ class CheckpointKeeper(Checkpoint):
         self.path = path
         self.loader = loader
         self.every = every
-        self.identity = identity or {}
+        self.identity = (identity or {}) | {"order": ORDER}
         self._position = (0, 0)
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}

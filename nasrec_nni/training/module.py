@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from nasrec_nni.config import Recipe
 from nasrec_nni.data.batch import Batch
+from nasrec_nni.operators.loss import click_loss
 from nasrec_nni.operators.optimizers import NotFiniteError, build_optimizer
 from nasrec_nni.training.schedule import build_schedule
 
@@ -34,39 +34,47 @@ class ClickModule(LightningModule):
         network: `(dense [B, w_0], sparse [B, F]) -> logits [B]`.
         recipe: optimizer, schedule, clip, L2.
         steps: optimizer steps of the whole training, for the schedule.
+        negative_rate: share of rows without a click that negative sampling has left in the training rows.
+
+    The network learns the logit of the whole log: in the sampled rows the odds of a click are `1 / negative_rate`
+    times as high, so their loss is taken at `logit − log(negative_rate)`.
 
     The mean of the losses since `take_train_loss` is a part of the checkpoint.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, steps: int) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, steps: int, negative_rate: float = 1.0) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.steps = steps
+        self.shift = -math.log(negative_rate)
         self._loss_sum = torch.zeros((), dtype=torch.float64)
-        self._loss_count = 0
+        self._loss_weight: Tensor | float = 0.0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean binary cross-entropy of one batch.
+        """Mean binary cross-entropy of one batch, by weight.
 
         Raises:
             NotFiniteError: the loss is infinite or not a number; nothing is updated.
         """
-        loss = F.binary_cross_entropy_with_logits(self.network(batch.dense, batch.sparse), batch.label)
+        logits = self.network(batch.dense, batch.sparse)
+        loss = click_loss(logits + self.shift if self.shift else logits, batch.label, batch.weight)
         value = loss.detach()
         step = self.global_step
         refuse_not_finite(value, step)
         if step % LOG_EVERY == 0 and self.logger is not None:
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.logger.log_metrics({"train/log_loss": value.item(), "train/learning_rate": rate}, step)
-        self._loss_sum = self._loss_sum.to(value.device) + value
-        self._loss_count += 1
+        rows = 1.0 if batch.weight is None else batch.weight.sum().double()
+        self._loss_sum = self._loss_sum.to(value.device) + value * rows
+        self._loss_weight = self._loss_weight + rows
         return loss
 
     def take_train_loss(self) -> float:
-        """Mean loss since the last call."""
-        mean = self._loss_sum.item() / max(1, self._loss_count)
-        self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
+        """Mean loss since the last call, by weight; under negative sampling that of the sampled rows."""
+        weight = float(self._loss_weight)
+        mean = self._loss_sum.item() / weight if weight else 0.0
+        self._loss_sum, self._loss_weight = torch.zeros_like(self._loss_sum), 0.0
         return mean
 
     def configure_optimizers(self) -> Any:
@@ -77,8 +85,8 @@ class ClickModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_loss"] = {"sum": self._loss_sum.item(), "count": self._loss_count}
+        checkpoint["train_loss"] = {"sum": self._loss_sum.item(), "weight": float(self._loss_weight)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         kept = checkpoint["train_loss"]
-        self._loss_sum, self._loss_count = torch.tensor(kept["sum"], dtype=torch.float64), kept["count"]
+        self._loss_sum, self._loss_weight = torch.tensor(kept["sum"], dtype=torch.float64), kept["weight"]

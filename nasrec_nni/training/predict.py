@@ -18,20 +18,20 @@ def predict(
     """Probabilities `[len(rows)]` in float64, in the order of `rows`; the network's mode is put back.
 
     Args:
-        network: `(dense [B, w_0], sparse [B, F]) -> logits [B]`; runs where its parameters are.
+        network: `(dense [B, w_0], sparse [B, C]) -> logits [B]`; runs where its parameters are.
         prepared: the arrays.
         rows: row numbers.
         batch: rows at once.
     """
     device = next(network.parameters()).device
-    batches = Batches(prepared, rows, batch, None)
+    batches = Batches(prepared, rows, batch, None, pin=device.type == "cuda")
     modes = [(part, part.training) for part in network.modules()]
     network.eval()
     try:
         found = np.empty(len(rows), np.float64)
         for step in range(len(batches)):
-            part = batches.batch(0, step)
-            logits = network(part.dense.to(device), part.sparse.to(device))
+            part = batches.batch(0, step).to(device)
+            logits = network(part.dense, part.sparse)
             found[step * batch : step * batch + len(logits)] = torch.sigmoid(logits.double()).cpu().numpy()
         return found
     finally:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -42,6 +43,11 @@ def quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def on_gpu(device: str) -> bool:
+    """Whether a Trainer of `make_trainer(device=…)` runs on a GPU."""
+    return device != "cpu" and torch.cuda.is_available()
 
 
 def make_trainer(

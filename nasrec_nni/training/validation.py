@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from safetensors.torch import save_file
 
 from nasrec_nni.config import Recipe
+from nasrec_nni.data.loader import labels_of
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import atomic_path
@@ -32,16 +33,16 @@ class ValidationRows:
     rows: NDArray[np.int64]
 
     def figures(self, network: Any) -> dict[str, float | None]:
-        """`log_loss` and `auc` of a network; `auc` is None if the rows hold one class only.
+        """`log_loss` and `auc` of a network, by weight; `auc` is None if the rows hold one class only.
 
         Raises:
             NotFiniteError: a prediction is infinite or not a number.
         """
-        labels = np.asarray(self.prepared.label[self.rows])
+        labels, weight = labels_of(self.prepared, self.rows)
         probabilities = predict(network, self.prepared, self.rows)
         if not np.isfinite(probabilities).all():
             raise NotFiniteError("a validation row has a prediction that is not a number")
-        return {"log_loss": log_loss(labels, probabilities), "auc": auc(labels, probabilities)}
+        return {"log_loss": log_loss(labels, probabilities, weight), "auc": auc(labels, probabilities, weight)}
 
 
 class EpochEnd(Callback):

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from nasrec_nni.config import WATCHING, Config
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.data.shuffle import Shuffle
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
 from nasrec_nni.files import atomic_path, sweep
 from nasrec_nni.operators.optimizers import NotFiniteError, sparse_gradients_for
@@ -29,7 +30,7 @@ from nasrec_nni.strategies.one_shot.strategies import PathStrategy
 from nasrec_nni.strategies.one_shot.training import SupernetTraining
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training, same_training
 from nasrec_nni.training.loader import ResumableLoader
-from nasrec_nni.training.trainer import make_trainer, quiet
+from nasrec_nni.training.trainer import make_trainer, on_gpu, quiet
 
 CHECKPOINT = "checkpoint"
 EVALUATION_BATCH = 4096
@@ -74,6 +75,7 @@ def make_space(config: Config, prepared: PreparedSet) -> NASRecSpace:
         embedding_init=recipe.embedding_init,
         max_rows_per_field=config.supernet.max_rows_per_field,
         dropout=recipe.dropout,
+        lengths=prepared.lengths,
         **chosen.model_dump(exclude={"name"}),
     )
 
@@ -98,7 +100,8 @@ def train_supernet(
     torch.manual_seed(config.seed)
     space = make_space(config, prepared)
     rows = prepared.rows("train")
-    batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last=len(rows) >= recipe.batch)
+    pin = on_gpu(config.device)
+    batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last=len(rows) >= recipe.batch, pin=pin)
     loader = ResumableLoader(batches)
     steps = len(batches) * recipe.epochs
     strategy = PathStrategy(
@@ -122,9 +125,9 @@ def train_supernet(
         kind=Trainer,
         val_check_interval=min(settings.validate_every, len(batches)),
     )
-    validation = Batches(prepared, _validation_rows(config, prepared), EVALUATION_BATCH, None)
+    validation = Batches(prepared, _validation_rows(config, prepared), EVALUATION_BATCH, None, pin=pin)
     evaluator = Lightning(
-        SupernetTraining(recipe, steps),
+        SupernetTraining(recipe, steps, prepared.negative_rate),
         trainer,
         train_dataloaders=loader,
         val_dataloaders=ResumableLoader(validation),
@@ -152,10 +155,10 @@ def _identity(config: Config, prepared: PreparedSet) -> dict[str, Any]:
 
 def _validation_rows(config: Config, prepared: PreparedSet) -> NDArray[np.int64]:
     """A seeded subset: the first rows of a log that is sorted by time would be one hour."""
-    rows = prepared.rows("val")
-    if config.supernet.validation_rows >= len(rows):
+    rows, count = prepared.rows("val"), config.supernet.validation_rows
+    if count >= len(rows):
         return rows
-    return rows[np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.supernet.validation_rows])]
+    return rows[np.sort(Shuffle(len(rows), config.seed, 0).at(np.arange(count)))]
 
 
 def _refuse_not_finite(supernet: NASRecSpace) -> None:

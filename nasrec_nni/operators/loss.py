@@ -1,0 +1,21 @@
+"""The one loss that everything is trained with."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def click_loss(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean binary cross-entropy of logits, a scalar.
+
+    Args:
+        logits: `[B]`.
+        label: `[B]`, 0 or 1.
+        weight: `[B]`, above 0: `Σ w l / Σ w`, so a row of weight 3 counts as three equal ones; None if all count as
+            one.
+    """
+    if weight is None:
+        return F.binary_cross_entropy_with_logits(logits, label)
+    losses = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    return (losses @ weight) / weight.sum()
