@@ -11,7 +11,7 @@ import pytest
 from nasrec_nni.cli import main
 from nasrec_nni.cli.parser import verb_parser
 from nasrec_nni.cli.verbs import VERBS
-from nasrec_nni.config import load_config
+from nasrec_nni.config_file import load_config
 from nasrec_nni.errors import UserErrors
 from nasrec_nni.pipeline.check import check
 
@@ -54,7 +54,7 @@ def test_the_readmes_way_for_an_own_log_works(
     for command in (*before[:-1], f"{before[-1]} {small}"):
         assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
     assert "supernet" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"clicks.csv", "data", "own-csv.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"clicks-report.html", "clicks.csv", "data", "own-csv.yaml"}
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))

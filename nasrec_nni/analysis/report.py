@@ -85,7 +85,7 @@ def report_html(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": _count, "shown": _shown}
+    environment.filters |= {"count": _count, "shown": shown}
     drawing = draw_svg(content.architecture, content.inputs) if content.architecture else None
     progress = progress_plot([loss for _, loss in content.candidates]) if content.candidates else None
     return environment.get_template("report.html.j2").render(
@@ -118,7 +118,7 @@ def _count(value: int) -> str:
     return str(value)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A fact as people read it: thousands apart, lists with commas, nothing as a dash."""
     if value is None:
         return "–"
@@ -127,7 +127,7 @@ def _shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_shown(item) for item in value) or "–"
+        return ", ".join(shown(item) for item in value) or "–"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items()) or "–"
+        return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "–"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str], as_json: bool, signals: list[int]) -> tuple[int, str]:
+    module: Any = None
     try:
         verb, options = parse(given)
         module = load(verb)
@@ -72,7 +73,8 @@ def _run(given: list[str], as_json: bool, signals: list[int]) -> tuple[int, str]
         number = _signal(error, signals)
         if number is not None:
             name = signal.Signals(number).name
-            message = f"interrupted by {name}; what is done is saved, the same command goes on"
+            state = getattr(module, "INTERRUPTED", "what is done is saved, the same command goes on")
+            message = f"interrupted by {name}; {state}"
             return _failed(128 + number, {"message": message, "signal": name}, message, as_json)
         if isinstance(error, BrokenPipeError):
             raise

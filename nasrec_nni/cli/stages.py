@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from nasrec_nni.cli.tables import pairs, table
-from nasrec_nni.config import load_config
+from nasrec_nni.config_file import load_config
 from nasrec_nni.errors import UserError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from nasrec_nni.cli.options import overrides, redo
 from nasrec_nni.cli.stages import needs_out, run_up_to, stage_words
 from nasrec_nni.cli.tables import table
-from nasrec_nni.config import load_config
+from nasrec_nni.config_file import load_config
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasrec_nni.cli.options import overrides
-from nasrec_nni.config import load_config
+from nasrec_nni.config_file import load_config
 from nasrec_nni.pipeline.check import check
 
 
