@@ -1,16 +1,24 @@
-# make quickstart: the whole way on the embedded click log · make test: all checks · make lint · make clean
+# make quickstart: the whole way on the embedded click log · make test: all checks · make bench: short measurements
+# make lint · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find nasrec_nni search_spaces strategies examples -type f -not -name '*.pyc') setup.py README.md
 
-.PHONY: quickstart test lint install clean
+.PHONY: quickstart test bench lint install clean
 
 quickstart: install
 	$(BIN)/nasrec quickstart --out runs/quickstart
 
 test: install
 	$(BIN)/pytest tests
+
+bench: install
+	mkdir -p build/bench
+	$(BIN)/python benchmarks/logs.py growing --rows 200000 --out build/bench/log.tsv
+	$(BIN)/python benchmarks/prepare.py --log build/bench/log.tsv --rounds 2
+	$(BIN)/python benchmarks/prepare_scaling.py --logs build/bench --rows 50000 200000 800000
+	$(BIN)/python benchmarks/loader.py --rows 200000 --steps 2
 
 lint: install
 	$(BIN)/pytest tests/test_style.py
