@@ -7,6 +7,7 @@ import gzip
 import io
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nasrec_nni.data.sources import text
 from nasrec_nni.data.sources.base import Meter
+from nasrec_nni.data.sources.blocks import NotPlainError
 from nasrec_nni.data.sources.opening import opened
 from nasrec_nni.data.sources.records import Layout, locate, records
 from nasrec_nni.data.sources.text import batches
@@ -91,6 +94,43 @@ def test_the_two_readers_see_the_same_rows(
         assert "quote is opened" in told or any(len(row) != 2 for row in rows)
         return
     assert found == [[cell or None for cell in row] for row in rows]
+
+
+PLAIN_LINE = st.lists(st.sampled_from(["", "1", "2.5", "x", "é", "N A", "-3", '"', "\ufeff"]), min_size=2, max_size=2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    lines=st.lists(st.one_of(PLAIN_LINE.map(",".join), st.just("")), max_size=40),
+    end=st.sampled_from(["\n", "\r\n"]),
+    quoted=st.booleans(),
+    size=st.integers(16, 90),
+    last_end=st.booleans(),
+)
+def test_blocks_give_the_rows_of_the_stream(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], end: str, quoted: bool, size: int, last_end: bool
+) -> None:
+    """Wherever blocks are cut, and wherever a quote makes the reader go on as a stream."""
+    path = tmp_path_factory.mktemp("blocks") / "log.csv"
+    path.write_text("a,b" + end + end.join(lines) + (end if last_end else ""), encoding="utf-8", newline="")
+    layout = Layout(("a", "b"), ",", quoted=quoted)
+
+    def read(block: int) -> list[tuple[Any, Any]] | str:
+        with patch.object(text, "BLOCK", block):
+            try:
+                found = list(batches(path, layout, ["b"], ["a"]))
+            except UserError as error:
+                return error.message
+        cells = [(batch["a"], batch["b"]) for batch in found]
+        numbers_ = [value for column, _ in cells for value in numbers_of(column)]
+        return list(zip(numbers_, [value for _, column in cells for value in column.to_pylist()], strict=True))
+
+    def numbers_of(column: Any) -> list[str | None]:
+        return [None if value is None else str(value).removesuffix(".0") for value in column.to_pylist()]
+
+    with patch.object(text, "blocks", side_effect=NotPlainError):
+        streamed = read(1 << 24)
+    assert read(size) == read(1 << 24) == streamed
 
 
 def test_the_line_of_a_late_row_is_found_fast(tmp_path: Path) -> None:

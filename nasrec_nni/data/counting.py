@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,22 +37,53 @@ class DenseTally:
     by_label: tuple[Moments, Moments] | None = field(default_factory=lambda: (Moments(), Moments()))
     sample: list[NDArray[np.float64]] = field(default_factory=list)
 
-    def add(self, values: NDArray[np.float64], parts: NDArray[np.int8], clicks: NDArray[np.bool_]) -> None:
-        """`[n]` more rows, their parts, and which have a click."""
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[np.float64],
+        parts: NDArray[np.int8],
+        clicks: NDArray[np.bool_],
+        by_label: bool,
+        sampled: NDArray[np.bool_] | None,
+    ) -> DenseTally:
+        """Of `[n]` rows.
+
+        Args:
+            values: NaN for missing.
+            parts: of the rows.
+            clicks: which have one.
+            by_label: whether both labels are to be looked at.
+            sampled: rows of the sample, None for no sample.
+        """
+        found = cls()
         absent = np.isnan(values)
         train = parts == 0
         if absent.any():
-            self.missing += np.bincount(parts[absent], minlength=len(self.missing))
+            found.missing += np.bincount(parts[absent], minlength=len(found.missing))
             train &= ~absent
         negative = values < 0
         if negative.any():
-            self.negative += np.bincount(parts[negative], minlength=len(self.negative))
-        self.moments = self.moments.plus(values[train])
-        if self.by_label is not None:
-            without, with_click = self.by_label
-            without, with_click = without.plus(values[train & ~clicks]), with_click.plus(values[train & clicks])
-            apart = without.maximum < with_click.minimum or with_click.maximum < without.minimum
-            self.by_label = (without, with_click) if apart or not without.count or not with_click.count else None
+            found.negative += np.bincount(parts[negative], minlength=len(found.negative))
+        found.moments = Moments.of(values[train])
+        found.by_label = None
+        if by_label:
+            found.by_label = (Moments.of(values[train & ~clicks]), Moments.of(values[train & clicks]))
+        if sampled is not None:
+            found.sample.append(values[train & sampled])
+        return found
+
+    def add(self, other: DenseTally) -> None:
+        """Take the counts of more rows."""
+        self.missing += other.missing
+        self.negative += other.negative
+        self.moments = self.moments.plus(other.moments)
+        self.sample += other.sample
+        if self.by_label is None or other.by_label is None:
+            self.by_label = None
+            return
+        without, with_click = (one.plus(more) for one, more in zip(self.by_label, other.by_label, strict=True))
+        apart = without.maximum < with_click.minimum or with_click.maximum < without.minimum
+        self.by_label = (without, with_click) if apart or not without.count or not with_click.count else None
 
     @property
     def tells_label(self) -> bool:
@@ -70,46 +102,57 @@ class FieldTally:
         truncated: rows with more values than are kept.
     """
 
-    seen: NDArray[np.uint32]
+    seen: NDArray[Any]
     missing: NDArray[np.int64] = field(default_factory=lambda: np.zeros(GROUPS, np.int64))
     longest: int = 1
     truncated: int = 0
 
     @classmethod
-    def of(cls, one: Field) -> FieldTally:
-        return cls(np.zeros((len(one.book), GROUPS), np.uint32))
+    def of(cls, one: Field, rows: int) -> FieldTally:
+        """Nothing seen yet of a log of so many rows."""
+        return cls(np.zeros((len(one.book), GROUPS), np.uint32 if rows < 2**32 else np.uint64))
 
-    def add(
-        self,
-        one: Field,
-        index: int,
-        codes: NDArray[np.int64],
-        cells: tuple[NDArray[np.int32], NDArray[np.int32]] | int,
-        groups: NDArray[np.int64],
-        length: int,
-    ) -> None:
-        """The rows of chunk `index`."""
-        size = cells if isinstance(cells, int) else len(cells[0]) - 1
-        keys = codes.astype(np.int64)
-        keys *= GROUPS + 1
-        keys += groups
-        table = np.bincount(keys, minlength=(GROUPS + 1) * (size + 1)).reshape(size + 1, GROUPS + 1)
-        self.missing += table[size, :GROUPS]
-        found = table[:size, :GROUPS].astype(np.uint32)
-        places = one.book.codes(index)
-        if not isinstance(cells, int):
-            starts, values = cells
-            lengths = np.diff(starts)
-            self.missing += table[:size][lengths == 0, :GROUPS].sum(0)
-            self.longest = max(self.longest, int(lengths.max(initial=0)))
-            self.truncated += int(table[:size][lengths > length].sum())
-            cell = np.repeat(np.arange(size), lengths)
-            kept = np.arange(len(values)) - starts[cell] < length
-            places, found = places[values[kept]], found[cell[kept]]
-        if one.book.values is not None and isinstance(cells, int):
-            self.seen[places] += found  # each value stands once in the chunk
+    def add(self, other: FieldTally, places: NDArray[np.int32], unique: bool) -> None:
+        """Take the counts of more rows.
+
+        Args:
+            other: counts by value of a chunk.
+            places: codes of those values.
+            unique: no code stands twice.
+        """
+        self.missing += other.missing
+        self.longest = max(self.longest, other.longest)
+        self.truncated += other.truncated
+        if unique:
+            self.seen[places] += other.seen
         else:
-            np.add.at(self.seen, places, found)
+            np.add.at(self.seen, places, other.seen)
+
+
+def _field_tally(
+    codes: NDArray[Any],
+    cells: tuple[NDArray[np.int32], NDArray[np.int32]] | int,
+    groups: NDArray[np.int64],
+    length: int,
+) -> tuple[FieldTally, NDArray[np.int32] | None]:
+    """Counts of a chunk's rows by its values, and which values those are; None for each in turn."""
+    size = cells if isinstance(cells, int) else len(cells[0]) - 1
+    keys = codes.astype(np.int64)
+    keys *= GROUPS + 1
+    keys += groups
+    table = np.bincount(keys, minlength=(GROUPS + 1) * (size + 1)).reshape(size + 1, GROUPS + 1)
+    found = FieldTally(table[:size, :GROUPS].astype(np.uint32), table[size, :GROUPS].copy())
+    if isinstance(cells, int):
+        return found, None
+    starts, values = cells
+    lengths = np.diff(starts)
+    cell = np.repeat(np.arange(size), lengths)
+    kept = np.arange(len(values)) - starts[cell] < length
+    found.missing += table[:size][lengths == 0, :GROUPS].sum(0)
+    found.longest = int(lengths.max(initial=1))
+    found.truncated = int(table[:size][lengths > length].sum())
+    found.seen = found.seen[cell[kept]]
+    return found, values[kept]
 
 
 @dataclass
@@ -141,41 +184,50 @@ def count(staged: Staged, split: Split, lengths: list[int], sampled: set[str]) -
         sampled: numeric columns whose training values are wanted.
     """
     kinds = len(SPLITS) + 1
-    best = np.zeros(kinds) if "probability" in staged.has else None
     tally = Tally(
         np.zeros(kinds, np.int64),
         np.zeros(kinds, np.int64),
         [DenseTally() for _ in staged.dense],
-        [FieldTally.of(one) for one in staged.fields],
-        best,
+        [FieldTally.of(one, staged.rows) for one in staged.fields],
+        np.zeros(kinds) if "probability" in staged.has else None,
     )
     stride = max(1, staged.rows // SAMPLE)
-    for index, start, chunk in staged.chunks("count"):
+
+    def work(index: int, start: int, chunk: StagedChunk) -> tuple[Any, ...]:
         parts = split.of(start, chunk)
-        _count_chunk(tally, staged, index, chunk, parts, lengths)
-        for name in sampled:
-            column = staged.dense.index(name)
-            values = chunk.dense[column][(parts == 0) & ((np.arange(start, start + len(parts)) % stride) == 0)]
-            tally.dense[column].sample.append(values[~np.isnan(values)])
+        clicks = chunk.label.astype(bool)
+        spread = np.arange(start, start + len(parts)) % stride == 0 if sampled else None
+        dense = [
+            DenseTally.of(values, parts, clicks, known.by_label is not None, spread if name in sampled else None)
+            for name, values, known in zip(staged.dense, chunk.dense, tally.dense, strict=True)
+        ]
+        groups = _GROUP[parts, chunk.label]
+        fields = []
+        for one, codes, cells, length in zip(staged.fields, chunk.codes, chunk.cells, lengths, strict=True):
+            found, values = _field_tally(codes, cells, groups, length)
+            places = one.book.codes(index)
+            unique = values is None and one.book.values is not None
+            fields.append((found, places if values is None else places[values], unique))
+        rows = np.bincount(parts, minlength=kinds), np.bincount(parts[clicks], minlength=kinds)
+        return rows, dense, fields, _entropy(chunk, parts)
+
+    for (rows, clicked), dense, fields, best in staged.each(work, "count"):
+        tally.rows += rows
+        tally.clicks += clicked
+        for known, more in zip(tally.dense, dense, strict=True):
+            known.add(more)
+        for seen, found in zip(tally.fields, fields, strict=True):
+            seen.add(*found)
+        if tally.best is not None:
+            tally.best += best
     return tally
 
 
-def _count_chunk(
-    tally: Tally, staged: Staged, index: int, chunk: StagedChunk, parts: NDArray[np.int8], lengths: list[int]
-) -> None:
-    kinds = len(SPLITS) + 1
-    tally.rows += np.bincount(parts, minlength=kinds)
-    clicks = chunk.label.astype(bool)
-    tally.clicks += np.bincount(parts[clicks], minlength=kinds)
-    groups = _GROUP[parts, chunk.label]
-    for dense, values in zip(tally.dense, chunk.dense, strict=True):
-        dense.add(values, parts, clicks)
-    for one, found, codes, cells, length in zip(
-        staged.fields, tally.fields, chunk.codes, chunk.cells, lengths, strict=True
-    ):
-        found.add(one, index, codes, cells, groups, length)
-    if tally.best is not None:
-        from scipy.special import entr
+def _entropy(chunk: StagedChunk, parts: NDArray[np.int8]) -> NDArray[np.float64] | None:
+    """Sum of the entropies of planted probabilities per part."""
+    if chunk.probability is None:
+        return None
+    from scipy.special import entr
 
-        p = np.asarray(chunk.probability)
-        tally.best += np.bincount(parts, entr(p) + entr(1 - p), minlength=kinds)
+    p = chunk.probability
+    return np.bincount(parts, entr(p) + entr(1 - p), minlength=len(SPLITS) + 1).astype(np.float64)

@@ -1,13 +1,18 @@
-"""Work ahead: an iterator runs in a thread of its own, a few items before its reader."""
+"""Several cores, one order: work ahead in a thread of its own, or on several items at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
+import pyarrow as pa
+
 T = TypeVar("T")
+S = TypeVar("S")
 DEPTH = 2  # items that wait; more would only take memory
 PATIENCE = 0.1  # seconds between two looks at whether the reader has gone
 
@@ -51,3 +56,34 @@ def ahead(items: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
     finally:
         left.set()
         thread.join()
+
+
+def in_parallel(items: Iterable[S], work: Callable[[S], T]) -> Iterator[T]:
+    """`work` of each item, in order, by as many threads as Arrow may use; for work that frees the interpreter.
+
+    Only a few items more than threads are under way. An exception of `work` comes in its turn, one of the items
+    themselves after the results of all before it.
+    """
+    window: deque[Future[T]] = deque()
+    raised: list[Exception] = []
+    threads = pa.cpu_count()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in _until_raised(items, raised):
+                window.append(pool.submit(work, item))
+                if len(window) >= threads + DEPTH:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            for future in window:
+                future.cancel()
+    if raised:
+        raise raised[0]
+
+
+def _until_raised(items: Iterable[S], raised: list[Exception]) -> Iterator[S]:
+    try:
+        yield from items
+    except Exception as error:
+        raised.append(error)

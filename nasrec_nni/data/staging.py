@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from nasrec_nni.data.cells import codes_of, split_cells
-from nasrec_nni.data.prefetch import ahead
+from nasrec_nni.data.prefetch import ahead, in_parallel
 from nasrec_nni.data.scratch import ChunkFile
 from nasrec_nni.data.sources.base import Chunk, LogSource
 from nasrec_nni.data.transforms import log2_bins
 from nasrec_nni.data.vocabulary import Book
 from nasrec_nni.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -135,18 +137,27 @@ class Staged:
         extra = dict.fromkeys(EXTRA) | {name: next(arrays) for name in self.has}
         return StagedChunk(label, dense, codes, cells, **extra)
 
-    def chunks(self, told: str | None = None) -> Iterator[tuple[int, int, StagedChunk]]:
-        """Number, first row and content of every chunk, read ahead; `told` names the work on a progress bar."""
+    def each(self, work: Callable[[int, int, StagedChunk], T], told: str | None = None) -> Iterator[T]:
+        """`work` of number, first row and content of every chunk, in order, by all cores.
+
+        Args:
+            work: must not change what is shared.
+            told: names the work on a progress bar.
+        """
+
+        def worked(index: int) -> T:
+            return work(index, self.starts[index], self.read(index))
+
         shown = self._progress and told is not None
         with tqdm(total=self.rows, unit=" rows", unit_scale=True, desc=told, disable=not shown) as bar:
-            for index, chunk in enumerate(ahead(map(self.read, range(len(self))))):
-                yield index, self.starts[index], chunk
-                bar.update(len(chunk.label))
+            for index, found in enumerate(in_parallel(range(len(self)), worked)):
+                yield found
+                bar.update(self.starts[index + 1] - self.starts[index])
 
     def column(self, name: str) -> NDArray[Any]:
         """`[N]` of `label` or one of `EXTRA`, in memory."""
         # copies: what is read back is a view that would keep its whole chunk
-        return np.concatenate([getattr(chunk, name).copy() for _, _, chunk in self.chunks()])
+        return np.concatenate(list(self.each(lambda _, __, chunk: np.array(getattr(chunk, name)))))
 
     def delete(self) -> None:
         """Free the disk."""

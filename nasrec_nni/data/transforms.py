@@ -83,22 +83,30 @@ class Moments:
     mean: float = 0.0
     squares: float = 0.0
 
-    def plus(self, values: NDArray[np.float64]) -> Moments:
-        """With `[n]` more values, none missing (parallel sums: exact enough for any order of sizes)."""
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Moments:
+        """Of `[n]` values, none missing."""
         if not len(values):
-            return self
+            return cls()
         mean = float(values.mean())
-        count = self.count + len(values)
-        apart = mean - self.mean
-        with np.errstate(over="ignore"):
-            squares = float(np.square(values - mean).sum()) + apart * apart * self.count * len(values) / count
+        squares = float(np.square(values - mean).sum())
+        low, high = float(values.min()), float(values.max())
+        negative = int(np.count_nonzero(values < 0)) if low < 0 else 0
+        return cls(len(values), negative, low, high, mean, squares)
+
+    def plus(self, other: Moments) -> Moments:
+        """Of both together (the sums of two parts, combined exactly up to rounding)."""
+        if not other.count:
+            return self
+        count = self.count + other.count
+        apart = other.mean - self.mean
         return Moments(
             count,
-            self.negative + int(np.count_nonzero(values < 0)),
-            min(self.minimum, float(values.min())),
-            max(self.maximum, float(values.max())),
-            self.mean + apart * len(values) / count,
-            self.squares + squares,
+            self.negative + other.negative,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+            self.mean + apart * other.count / count,
+            self.squares + other.squares + apart * apart * self.count * other.count / count,
         )
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,42 +176,34 @@ def write_arrays(
         files[f"split-{name}.npy"] = ArrayFile(folder / f"split-{name}.npy", np.int64, (sizes[name],))
 
     sample = Sample(rows)
-    with ThreadPoolExecutor(1) as writer:
-        pending: Any = None
-        for index, start, chunk in staged.chunks("write"):
-            arrays: dict[str, Any] = {
-                "dense.npy": encode_dense(dense, chunk.dense, len(chunk.label)),
-                "sparse.npy": _encode_sparse(staged, index, chunk, sparse, vocabularies),
-                "label.npy": chunk.label,
-                "weight.npy": chunk.weight,
-                "probability.npy": chunk.probability,
-            }
-            parts = split.of(start, chunk)
-            sample.add(start, arrays["dense.npy"], parts)
-            if split.order is None:
-                arrays |= {
-                    f"split-{name}.npy": start + np.flatnonzero(parts == part) for part, name in enumerate(SPLITS)
-                }
-            if pending is not None:
-                pending.result()
-            pending = writer.submit(_append, files, arrays)
-        if pending is not None:
-            pending.result()
+
+    def encode(index: int, start: int, chunk: StagedChunk) -> tuple[int, NDArray[np.int8], dict[str, Any]]:
+        parts = split.of(start, chunk)
+        arrays: dict[str, Any] = {
+            "dense.npy": encode_dense(dense, chunk.dense, len(chunk.label)),
+            "sparse.npy": _encode_sparse(staged, index, chunk, sparse, vocabularies),
+            "label.npy": chunk.label,
+            "weight.npy": chunk.weight,
+            "probability.npy": chunk.probability,
+        }
+        if split.order is None:
+            arrays |= {f"split-{name}.npy": start + np.flatnonzero(parts == part) for part, name in enumerate(SPLITS)}
+        return start, parts, arrays
+
+    for start, parts, arrays in staged.each(encode, "write"):
+        sample.add(start, arrays["dense.npy"], parts)
+        for name, array in arrays.items():
+            if name in files:
+                files[name].append(array)
     if split.order is not None:
         _append_in_order(files, split, staged)
     return {name: file.close() for name, file in files.items()}, sample
 
 
-def _append(files: dict[str, ArrayFile], arrays: dict[str, Any]) -> None:
-    for name, array in arrays.items():
-        if name in files:
-            files[name].append(array)
-
-
 def _append_in_order(files: dict[str, ArrayFile], split: Split, staged: Staged) -> None:
     """Row numbers in the order that the rule has of its own."""
     assert split.order is not None
-    parts = np.concatenate([split.of(start, chunk) for _, start, chunk in staged.chunks()])
+    parts = np.concatenate(list(staged.each(lambda _, start, chunk: split.of(start, chunk))))
     for part, name in enumerate(SPLITS):
         files[f"split-{name}.npy"].append(split.order[parts[split.order] == part])
 

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from nasrec_nni.data.prefetch import in_parallel
 from nasrec_nni.data.sources.base import Meter
-from nasrec_nni.data.sources.blocks import NotPlainError, blocks, in_parallel
+from nasrec_nni.data.sources.blocks import NotPlainError, blocks
 from nasrec_nni.data.sources.opening import opened
 from nasrec_nni.data.sources.records import OPEN_QUOTE, Layout, records, refuse_open_quote
 from nasrec_nni.errors import UserError
@@ -110,7 +111,8 @@ def _in_blocks(
     """All rows. Raises NotPlainError behind those before the first that cannot be read so."""
     parsing, converting = _parsing(layout), _converting(types, missing)
 
-    def parse(number: int, block: bytes) -> Any:
+    def parse(item: tuple[int, bytes]) -> Any:
+        number, block = item
         if number and block.startswith(MARK):  # Arrow takes it for the mark of a file and drops it
             raise NotPlainError
         reading = _reading(layout, len(block) + 1, 0, layout.header and not number)
@@ -128,7 +130,7 @@ def _in_blocks(
         return found.to_batches()
 
     with opened(path, meter) as stream:
-        for parsed in in_parallel(blocks(stream, BLOCK, layout.quoted), parse):
+        for parsed in in_parallel(enumerate(blocks(stream, BLOCK, layout.quoted)), parse):
             yield from parsed
 
 
