@@ -18,7 +18,7 @@ from nasrec_nni.cli.parser import verb_parser
 from nasrec_nni.cli.verbs.prepare import _options
 from nasrec_nni.data.encoder import Encoder
 from nasrec_nni.data.schema import EncodingName
-from nasrec_nni.data.splits import SplitName
+from nasrec_nni.data.split_names import SplitName
 from nasrec_nni.data.transforms import TransformName
 
 TEXT = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec_nni.data.splits import LEFT_OUT, SPLITS, Split
+from nasrec_nni.data.split_names import LEFT_OUT, SPLITS
+from nasrec_nni.data.splits import Split
 from nasrec_nni.data.staging import Field, Staged, StagedChunk
 from nasrec_nni.data.transforms import SAMPLE, Moments
 from nasrec_nni.data.vocabulary import CLICKS, TEST, TRAIN, VAL

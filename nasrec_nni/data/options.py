@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nasrec_nni.data.schema import EncodingName
 from nasrec_nni.data.sources.base import SourceOptions
-from nasrec_nni.data.splits import SplitName
+from nasrec_nni.data.split_names import SplitName
 from nasrec_nni.data.transforms import TransformName
 from nasrec_nni.errors import UserError, nearest
 

@@ -18,7 +18,8 @@ from nasrec_nni.data.options import PrepareOptions, check_names, divide, per_col
 from nasrec_nni.data.prepared import FORMAT, MANIFEST, PreparedSet, identity, write_stamps
 from nasrec_nni.data.schema import Schema
 from nasrec_nni.data.sources.base import Columns, LogSource, checked
-from nasrec_nni.data.splits import SPLITS, Split, make_split, refuse_empty
+from nasrec_nni.data.split_names import SPLITS
+from nasrec_nni.data.splits import Split, make_split, refuse_empty
 from nasrec_nni.data.staging import Staged, stage
 from nasrec_nni.data.vocabulary import build
 from nasrec_nni.data.writing import write_arrays, write_vocabulary

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nasrec_nni.data.counting import DenseTally, FieldTally, Tally
 from nasrec_nni.data.drift import Sample, of_values
 from nasrec_nni.data.schema import Schema, SparseColumn
-from nasrec_nni.data.splits import SPLITS
+from nasrec_nni.data.split_names import SPLITS
 from nasrec_nni.data.vocabulary import CLICKS, TEST, TRAIN, VAL, Vocabulary
 
 TOP = 10

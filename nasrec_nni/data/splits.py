@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasrec_nni.data.folds import stratified_folds
+from nasrec_nni.data.options import PrepareOptions
+from nasrec_nni.data.split_names import LEFT_OUT, SPLITS
+from nasrec_nni.data.staging import Staged, StagedChunk
 from nasrec_nni.errors import UserError
-
-if TYPE_CHECKING:
-    from nasrec_nni.data.options import PrepareOptions
-    from nasrec_nni.data.staging import Staged, StagedChunk
 
 Rows = NDArray[np.int64]
 Parts = NDArray[np.int8]
-SplitName = Literal["random", "nasrec", "permutation", "in_order", "given", "by_time", "k_fold"]
-SPLITS = ("train", "val", "test")
-LEFT_OUT = 3  # part of a row that no split has
 NASREC_FOLDS, NASREC_SEED = 10, 2018
 NEGATIVES_STREAM = np.uint64(0x6E65676174697665)
 CUTS = (0.8, 0.9)

@@ -14,7 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from nasrec_nni.data.drift import Sample
 from nasrec_nni.data.schema import PADDING, RESERVED, DenseColumn, SparseColumn
-from nasrec_nni.data.splits import SPLITS, Split
+from nasrec_nni.data.split_names import SPLITS
+from nasrec_nni.data.splits import Split
 from nasrec_nni.data.staging import Staged, StagedChunk
 from nasrec_nni.data.vocabulary import Vocabulary
 from nasrec_nni.errors import UserError

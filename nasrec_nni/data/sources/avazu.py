@@ -14,7 +14,7 @@ from nasrec_nni.data.sources.delimited import DelimitedReader, refuse_other_head
 from nasrec_nni.data.sources.files import Inputs
 from nasrec_nni.data.sources.times import Clock
 from nasrec_nni.data.sources.values import labels
-from nasrec_nni.data.splits import SplitName
+from nasrec_nni.data.split_names import SplitName
 from nasrec_nni.errors import UserError
 
 LABEL, ID, HOUR = "click", "id", "hour"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasrec_nni.data.splits import SPLITS, SplitName
+from nasrec_nni.data.split_names import SPLITS, SplitName
 from nasrec_nni.data.transforms import TransformName
 from nasrec_nni.errors import UserError, UserErrors, nearest
 

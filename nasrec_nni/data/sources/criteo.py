@@ -13,7 +13,7 @@ from nasrec_nni.data.sources.files import Inputs
 from nasrec_nni.data.sources.records import Layout
 from nasrec_nni.data.sources.text import batches
 from nasrec_nni.data.sources.values import Place, labels, numbers
-from nasrec_nni.data.splits import SplitName
+from nasrec_nni.data.split_names import SplitName
 from nasrec_nni.data.transforms import TransformName
 from nasrec_nni.errors import UserError
 

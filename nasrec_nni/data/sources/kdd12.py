@@ -17,7 +17,7 @@ from nasrec_nni.data.sources.kdd12_profile import Profile, integers
 from nasrec_nni.data.sources.records import Layout
 from nasrec_nni.data.sources.text import batches
 from nasrec_nni.data.sources.values import Place, numbers, weights
-from nasrec_nni.data.splits import SplitName
+from nasrec_nni.data.split_names import SplitName
 from nasrec_nni.data.transforms import TransformName
 from nasrec_nni.errors import UserError
 

@@ -16,7 +16,7 @@ from nasrec_nni.data.sources.base import Chunk, Columns, LogSource
 from nasrec_nni.data.sources.movielens_files import KINDS, USER, Kind, Ratings, ratings_of
 from nasrec_nni.data.sources.times import Clock
 from nasrec_nni.data.sources.values import Place
-from nasrec_nni.data.splits import SplitName
+from nasrec_nni.data.split_names import SplitName
 from nasrec_nni.errors import UserError
 
 FIELDS = ("user", "item", *USER, "genres")

@@ -22,7 +22,7 @@ from nasrec_nni.data.sources.roles import assign, refuse_no_label
 from nasrec_nni.data.sources.table_options import Options
 from nasrec_nni.data.sources.times import Clock
 from nasrec_nni.data.sources.values import Place, labels, numbers, weights
-from nasrec_nni.data.splits import SPLITS
+from nasrec_nni.data.split_names import SPLITS
 from nasrec_nni.errors import UserError
 
 SAMPLE = 20_000  # rows that roles are inferred from
