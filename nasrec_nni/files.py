@@ -152,6 +152,7 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if recover(path):
         raise UserError("another process is making this folder", where=str(path), hint="Wait for it, or end it")
+    before = _inode(path)
     with contextlib.ExitStack() as stack:
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         partial.mkdir()
@@ -162,6 +163,12 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
+        if _inode(path) != before:
+            raise UserError(
+                "something else was put at this place meanwhile, and is left alone",
+                where=str(path),
+                hint="Move it away, or name another folder",
+            )
         if path.exists():
             stack.enter_context(_held(path))
             retired = path.with_name(f".{path.name}.{secrets.token_hex(4)}.retired")
@@ -171,6 +178,13 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
         else:
             os.replace(partial, path)
         _sync_folder(path.parent)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def recover(path: Path) -> bool:

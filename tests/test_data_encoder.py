@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nasrec_nni.data.encoder import Encoder
@@ -111,3 +112,50 @@ def test_hash_mod_reads_hexadecimal_only(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"column c: encoding 'hash_mod' reads hexadecimal integers.*got 'xyz'"):
         prepare("table", [tmp_path / "bad.csv"], tmp_path / "no", options, progress=False)
     assert not (tmp_path / "no").exists()
+
+
+def test_a_type_that_would_be_written_otherwise_is_refused(tmp_path: Path) -> None:
+    """pandas makes True of `true`, 3.0 of `3` beside a gap, and nobody would see that no value is known any more."""
+    lines = [f"{row % 2},{'true' if row % 3 else 'false'},{row % 7 or ''}" for row in range(60)]
+    (tmp_path / "log.csv").write_text("\n".join(["y,flag,ad", *lines]))
+    options = {"label": "y", "categorical": ["flag", "ad"], "min_count": 1}
+    prepared = prepare("table", [tmp_path / "log.csv"], tmp_path / "set", options, progress=False)
+    encoder = Encoder.load(prepared.folder)
+    guessed = pd.read_csv(tmp_path / "log.csv")
+    for name, kind in (("flag", "bool"), ("ad", "double")):
+        text = pd.read_csv(tmp_path / "log.csv", dtype=str, keep_default_na=False)
+        with pytest.raises(UserError, match=f"column {name}: .* another type .*got '{kind}'"):
+            encoder.encode_table(text.assign(**{name: guessed[name]}))
+    whole = pd.read_csv(tmp_path / "log.csv", dtype={"flag": str, "ad": "Int64"})
+    assert np.array_equal(encoder.encode_table(whole).sparse, prepared.sparse)
+
+
+def test_a_parquet_log_and_frames_of_its_types(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    gap = random.random(ROWS) < 0.2
+    table = pa.table(
+        {
+            "y": pa.array(random.integers(0, 2, ROWS)),
+            "n": pa.array(random.choice([-1, 3, 5], ROWS)),
+            "i": pa.array(random.integers(0, 9, ROWS), mask=gap),
+            "f": pa.array(random.integers(0, 9, ROWS) / 2, pa.float32()),
+            "b": pa.array(random.integers(0, 2, ROWS).astype(bool)),
+            "t": pa.array(random.integers(0, 5, ROWS), pa.timestamp("s")),
+            "s": pa.array(random.choice(["a", "NA", ""], ROWS)).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    roles = {"label": "y", "numeric": ["n"], "categorical": ["i", "f", "b", "t", "s"], "missing": ["-1", "NA"]}
+    options = roles | {"transform": "identity", "min_count": 1}
+    prepared = prepare("table", [tmp_path / "log.parquet"], tmp_path / "set", options, progress=False)
+    assert (prepared.dense[np.array(table["n"]) == -1] == 0).all()
+    encoder = Encoder.load(prepared.folder)
+    wider = table.set_column(2, "i", table["i"].cast(pa.int32()))
+    for given in (table, wider, table.to_pandas(), pq.read_table(tmp_path / "log.parquet")):
+        encoded = encoder.encode_table(given)  # pandas has the whole numbers beside gaps as floats
+        assert np.array_equal(encoded.dense, prepared.dense)
+        assert np.array_equal(encoded.sparse, prepared.sparse)
+    with pytest.raises(UserError, match="column n: not a column of numbers"):
+        encoder.encode_table(table.set_column(1, "n", pa.array([[1]] * ROWS)))
+    with pytest.raises(UserError, match=r"column i: .*another type.*allowed: text, or int64"):
+        encoder.encode_table(table.set_column(2, "i", pa.array([1.5] * ROWS)))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from nasrec_nni.data.describing import describe
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.data.writing import write_vocabulary
 from nasrec_nni.errors import UserError
 
 OPTIONS = {"label": "y", "numeric": ["x"], "categorical": ["c"]}
@@ -162,3 +165,120 @@ def test_description_is_plain(tmp_path: Path) -> None:
     assert [column["column"] for column in found["columns"]] == ["x", "c"]
     assert found["columns"][0]["transform"] == "log1p"
     assert found["columns"][1]["ids"] == 5
+
+
+def test_how_a_log_is_cut_into_blocks_and_files_makes_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    rows = [f"{row % 2},{random.normal(-3, 1e3):.4f},{random.integers(0, 300)},a|b" for row in range(2000)]
+    header, options = "y,x,c,m", {"label": "y", "numeric": ["x"], "separator": {"m": "|"}}
+    options |= {"categorical": ["c", "m"], "transform": "standardize"}
+    (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
+    (tmp_path / "1.csv").write_text("\n".join([header, *rows[:700]]) + "\n")
+    (tmp_path / "2.csv").write_text("\n".join([header, *rows[700:]]))
+    whole = prepare("table", [tmp_path / "log.csv"], tmp_path / "whole", options, progress=False)
+    two = prepare("table", [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "two", options, progress=False)
+    monkeypatch.setattr("nasrec_nni.data.sources.text.BLOCK", 500)
+    monkeypatch.setattr("nasrec_nni.data.vocabulary.WAITING", 2)
+    cut = prepare("table", [tmp_path / "log.csv"], tmp_path / "cut", options, progress=False)
+    assert whole.fingerprint == two.fingerprint == cut.fingerprint
+    for name in whole.manifest["files"]:
+        assert (whole.folder / name).read_bytes() == (cut.folder / name).read_bytes(), name
+
+
+def test_a_row_counts_once_for_a_value_it_has_twice(tmp_path: Path) -> None:
+    rows = [f"{row % 2},solo|solo" if row == 3 else f"{row % 2},a|b" for row in range(40)]
+    (tmp_path / "log.csv").write_text("\n".join(["y,m", *rows]))
+    options = {"label": "y", "categorical": ["m"], "separator": {"m": "|"}, "min_count": 2, "split": "in_order"}
+    prepared = prepare("table", [tmp_path / "log.csv"], tmp_path / "out", options, progress=False)
+    assert prepared.rows_per_field == (4,)
+    assert prepared.sparse[3].tolist()[:3] == [1, 1, -1]
+    assert prepared.manifest["columns"][0]["top"][0]["count"] == 31
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("fingerprint", None, "valid string"),
+        ("fingerprint", "0123456789abcdef", "the fingerprint is not that of the files"),
+        ("files", None, "valid dict"),
+        ("files", {"dense.npy": {}}, "field required"),
+        ("splits", {}, "field required"),
+        ("columns", 3, "valid list"),
+        ("format", 1, "another format"),
+    ],
+)
+def test_a_manifest_changed_by_hand(tmp_path: Path, key: str, value: Any, message: str) -> None:
+    prepare("table", [small(tmp_path / "a.csv")], tmp_path / "1", OPTIONS, progress=False)
+    path = tmp_path / "1" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(UserError) as caught:
+        PreparedSet.load(tmp_path / "1")
+    assert message in caught.value.message
+    path.write_text(json.dumps({name: part for name, part in json.loads(path.read_text()).items() if name != key}))
+    with pytest.raises(UserError):
+        PreparedSet.load(tmp_path / "1")
+
+
+def test_hashes_are_looked_at_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = prepare("table", [small(tmp_path / "a.csv")], tmp_path / "1", OPTIONS, progress=False)
+    hashed: list[str] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path.name)
+        return prepared.manifest["files"][path.name]["sha256"]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("nasrec_nni.data.prepared.sha256", counted)
+    PreparedSet.load(tmp_path / "1")
+    assert hashed == []
+    before = (tmp_path / "1" / "dense.npy").stat()
+    os.utime(tmp_path / "1" / "dense.npy", ns=(before.st_atime_ns, before.st_mtime_ns))  # times may be put back
+    PreparedSet.load(tmp_path / "1")
+    assert hashed == ["dense.npy"]
+    PreparedSet.load(tmp_path / "1")
+    assert hashed == ["dense.npy"]
+
+
+def test_what_appears_at_the_place_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*given: Any) -> Any:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "notes.txt").write_text("dear")
+        return write_vocabulary(*given)
+
+    monkeypatch.setattr("nasrec_nni.data.prepare.write_vocabulary", late)
+    with pytest.raises(UserError, match="something else was put at this place meanwhile"):
+        prepare("table", [small(tmp_path / "a.csv")], tmp_path / "out", OPTIONS, overwrite=True, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "out"]
+    assert (tmp_path / "out" / "notes.txt").read_text() == "dear"
+
+
+def test_the_output_is_not_laid_into_an_input(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    small(tmp_path / "logs" / "a.csv")
+    with pytest.raises(UserError, match="lies within an input folder"):
+        prepare("table", [tmp_path / "logs"], tmp_path / "logs" / "set", OPTIONS, progress=False)
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fold": 1}, "fold belongs to split 'k_fold'"),
+        ({"folds": 4}, "folds belongs to split 'k_fold'"),
+        ({"hash_rows": 10}, "hash_rows has no effect"),
+        ({"max_length": 3}, "max_length has no effect"),
+        ({"encoding": "hash"}, "needs the table rows of column 'c'"),
+        ({"encoding": "hash", "hash_rows": 2**31}, "less than or equal to 268435456"),
+        ({"transform": {"z": "log1p"}}, "transform names a column that is not numeric"),
+        ({"encoding": {"x": "hash"}}, "encoding names a column that is not categorical"),
+        ({"separator": {"c": ""}}, "separator"),
+        ({"negatives": 0}, "negatives"),
+        ({"transform": "log3"}, "transform"),
+    ],
+)
+def test_options_without_effect_or_place_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        prepare("table", [small(tmp_path / "a.csv")], tmp_path / "1", OPTIONS | options, progress=False)
+    assert message in caught.value.message
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

@@ -168,7 +168,7 @@ def binned(v: float | None) -> str:
 
 
 def identifiers(cells: list[list[str]], train: list[int], least: int) -> tuple[list[list[int]], int]:
-    counts = Counter(value for row in train for value in cells[row])
+    counts = Counter(value for row in train for value in set(cells[row]))
     order = sorted((v for v in counts if counts[v] >= least), key=lambda v: (-counts[v], v))
     ids = {value: index for index, value in enumerate(order, 2)}
     return [[ids.get(value, 1) for value in cell] or [0] for cell in cells], len(order) + 2

@@ -230,3 +230,17 @@ def test_progress_is_by_bytes(tmp_path: Path) -> None:
     for chunk in source.chunks():
         rows += len(chunk.label)
         assert source.rows_expected(rows) == 2000
+
+
+@pytest.mark.parametrize("name", ["user_id", "id", "itemId", "adID", "zip", "post.code", "category_code"])
+def test_whole_numbers_under_the_name_of_an_identifier_are_categories(name: str) -> None:
+    numbers = pa.array([str(row % 50) for row in range(200)])
+    assert infer(numbers, name) == (
+        "categorical",
+        f"integers, and the name {name!r} says that they identify something",
+    )
+
+
+@pytest.mark.parametrize("name", ["paid", "bid", "visits", "grid", "humidity", "barcodes"])
+def test_other_names_say_nothing(name: str) -> None:
+    assert infer(pa.array([str(row % 50) for row in range(200)]), name)[0] == "numeric"

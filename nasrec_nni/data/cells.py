@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 SMALL = np.iinfo(np.uint16).max
+TEXT = "text"  # kind of a column that came as text
 
 
 def codes_of(column: Any) -> tuple[NDArray[Any], Any]:
@@ -49,3 +50,41 @@ def split_cells(cells: Any, separator: str) -> tuple[NDArray[np.int32], NDArray[
     starts = before[np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)].astype(np.int32)
     encoded = flat.filter(pa.array(kept)).dictionary_encode()
     return starts, encoded.indices.to_numpy().astype(np.int32), encoded.dictionary
+
+
+def type_name(kind: Any) -> str:
+    """`text`, or the Arrow type of a typed column, by name."""
+    if pa.types.is_dictionary(kind):
+        return type_name(kind.value_type)
+    views = str(kind) in ("string_view", "binary_view")
+    return TEXT if views or any(test(kind) for test in _TEXTS) else str(kind)
+
+
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+
+
+def without_words(column: Any, words: Any) -> Any:
+    """The column with null in place of cells that are such words when written out.
+
+    Args:
+        column: text, or typed and not nested.
+        words: Arrow strings.
+    """
+    if pa.types.is_dictionary(column.type):
+        if not pc.any(pc.is_in(pc.cast(column.dictionary, pa.string()), value_set=words)).as_py():
+            return column
+        column = pc.cast(column, column.type.value_type)
+    found = pc.is_in(pc.cast(column, pa.string()), value_set=words)
+    return pc.if_else(found, pa.scalar(None, column.type), column)
+
+
+def as_texts(column: Any) -> Any:
+    """Cells of any type but a nested one, written out as Arrow strings. NaN is no value."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return as_texts(pc.cast(column, kind.value_type))
+    if pa.types.is_floating(kind):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        if pa.types.is_float16(kind):
+            column = pc.cast(column, pa.float32())
+    return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())

@@ -97,7 +97,7 @@ class FieldTally:
     """What is known of a categorical column.
 
     Attributes:
-        seen: `[codes, 4]` rows of each code by group; for a multi-valued column occurrences.
+        seen: `[codes, 4]` rows with each code by group.
         missing: `[4]` rows without a value.
         longest: most values of a cell.
         truncated: rows with more values than are kept.
@@ -149,11 +149,21 @@ def _field_tally(
     lengths = np.diff(starts)
     cell = np.repeat(np.arange(size), lengths)
     kept = np.arange(len(values)) - starts[cell] < length
+    kept &= _first_in_cell(cell, values, kept)
     found.missing += table[:size][lengths == 0, :GROUPS].sum(0)
     found.longest = int(lengths.max(initial=1))
     found.truncated = int(table[:size][lengths > length].sum())
     found.seen = found.seen[cell[kept]]
     return found, values[kept]
+
+
+def _first_in_cell(cell: NDArray[np.int64], values: NDArray[np.int32], kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`[v]` whether a kept value stands in its cell for the first time: a row counts once for each value."""
+    pairs = cell * (int(values.max(initial=0)) + 1) + values
+    found = np.zeros(len(pairs), bool)
+    places = np.flatnonzero(kept)
+    found[places[np.unique(pairs[places], return_index=True)[1]]] = True
+    return found
 
 
 @dataclass

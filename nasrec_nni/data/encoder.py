@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from nasrec_nni.data.cells import codes_of, split_cells
+from nasrec_nni.data.cells import TEXT, as_texts, codes_of, split_cells, type_name, without_words
 from nasrec_nni.data.hashing import NotHexError, hashed
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.data.schema import RESERVED, Schema, SparseColumn
-from nasrec_nni.data.sources.values import is_text, parsed
+from nasrec_nni.data.sources.values import LARGEST, parsed
 from nasrec_nni.data.transforms import log2_bins
 from nasrec_nni.data.writing import encode_dense, place_values
 from nasrec_nni.errors import UserError
@@ -45,6 +45,7 @@ class Encoder:
     def __init__(self, schema: Schema, values: Mapping[str, Any]) -> None:
         self.schema = schema
         self._values = dict(values)
+        self._words = pa.array(["", *schema.missing], pa.string())
 
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
@@ -85,10 +86,13 @@ class Encoder:
         """Rows of a table with the columns of the log; other columns are not looked at.
 
         Args:
-            table: Arrow table or record batch, or pandas frame; text, or typed columns.
+            table: Arrow table or record batch, or pandas frame. A categorical column is text, whole numbers, or of
+                the type that a Parquet log had; other types would be written otherwise than in the log. Null and
+                NaN are missing: a reader that makes them of words such as NA changes values of the log.
 
         Raises:
-            UserError: a column is missing, or a cell of a numeric one is no finite number.
+            UserError: a column is missing or of a type that does not fit, or a cell of a numeric one is no finite
+                number.
         """
         if not isinstance(table, (pa.Table, pa.RecordBatch)):
             table = pa.Table.from_pandas(table, preserve_index=False)
@@ -98,7 +102,9 @@ class Encoder:
         numeric = {column.name for column in self.schema.dense}
         numeric |= {column.name for column in self.schema.sparse if column.bins}
         dense = {name: self._numbers(name, table[name]) for name in numeric}
-        sparse = {column.name: self._texts(table[column.name]) for column in self.schema.sparse if not column.bins}
+        sparse = {
+            column.name: self._texts(column, table[column.name]) for column in self.schema.sparse if not column.bins
+        }
         return self.encode(dense, sparse, table.num_rows)
 
     def _field(self, column: SparseColumn, cells: Any) -> NDArray[np.int32]:
@@ -122,24 +128,40 @@ class Encoder:
         found = found + np.int32(RESERVED)
         return found
 
-    def _texts(self, column: Any) -> Any:
-        texts = _whole(column)
-        if pa.types.is_floating(texts.type):
-            texts = pc.if_else(pc.is_nan(texts), pa.scalar(None, texts.type), texts)
-        if pa.types.is_dictionary(texts.type):
-            texts = texts.cast(texts.type.value_type)
-        texts = texts.cast(pa.string())
-        words = pa.array(["", *self.schema.missing], pa.string())
-        return pc.if_else(pc.is_in(texts, value_set=words), pa.scalar(None, pa.string()), texts)
+    def _texts(self, column: SparseColumn, cells: Any) -> Any:
+        cells = _whole(cells)
+        kind = type_name(cells.type)
+        if kind != TEXT and kind != column.kind and not pa.types.is_null(cells.type):
+            cells = self._as_prepared(column, cells)
+        return without_words(as_texts(cells), self._words)
+
+    @staticmethod
+    def _as_prepared(column: SparseColumn, cells: Any) -> Any:
+        """Typed cells in the type that the log had. Whole numbers are written alike in text and in any width."""
+        if pa.types.is_integer(cells.type) and (column.kind == TEXT or column.kind.startswith(("int", "uint"))):
+            return cells
+        try:
+            return cells.cast(pa.type_for_alias(column.kind))
+        except (ValueError, pa.ArrowException):
+            raise UserError(
+                "a categorical column is of another type than in the log, so its values might be written otherwise",
+                value=str(cells.type),
+                where=f"column {column.name}",
+                allowed="text, or whole numbers" if column.kind == TEXT else f"text, or {column.kind}",
+                hint="Read it as text: pandas.read_csv(…, dtype=str, keep_default_na=False)",
+            ) from None
 
     def _numbers(self, name: str, column: Any) -> NDArray[np.float64]:
         cells = _whole(column)
-        if is_text(cells.type):
-            cells = self._texts(cells)
+        if pa.types.is_nested(cells.type) or pa.types.is_temporal(cells.type):
+            raise UserError("not a column of numbers", value=str(cells.type), where=f"column {name}")
+        if len(self._words) > 1 or type_name(cells.type) == TEXT:
+            cells = without_words(cells, self._words)
         found = parsed(cells)
-        bad = np.isnan(found) & cells.is_valid().to_numpy(zero_copy_only=False) | np.isinf(found)
+        given = cells.is_valid().to_numpy(zero_copy_only=False)
         if pa.types.is_floating(cells.type):
-            bad = np.isinf(found)  # NaN is how a frame says missing
+            given &= ~np.isnan(found)  # NaN is how a frame says missing
+        bad = given & ~(np.abs(found) <= LARGEST)
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise UserError("not a number", value=cells[row].as_py(), where=f"column {name}, row {row + 1}")

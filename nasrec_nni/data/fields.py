@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasrec_nni.data.cells import TEXT
 from nasrec_nni.data.counting import Tally
 from nasrec_nni.data.options import PrepareOptions, per_column
 from nasrec_nni.data.schema import DenseColumn, EncodingName, SparseColumn
@@ -98,6 +99,7 @@ def sparse_columns(
                 field.separator,
                 length,
                 log.decimal_first,
+                log.kinds.get(field.name, TEXT),
             )
         )
     return tuple(found)

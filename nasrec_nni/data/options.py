@@ -16,7 +16,7 @@ from nasrec_nni.errors import UserError, nearest
 REST = "*"  # the columns that a mapping does not name
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
-Rows = Annotated[int, Field(ge=3, lt=2**31)]
+Rows = Annotated[int, Field(ge=3, le=2**28)]  # counting them takes 16 bytes a row
 Separator = Annotated[str, Field(min_length=1)]
 
 
@@ -55,6 +55,25 @@ def per_column(option: Any, name: str, default: T) -> T:
     """What an option says for one column."""
     found: T | None = option.get(name, option.get(REST)) if isinstance(option, dict) else option
     return default if found is None else found
+
+
+def check_use(settings: PrepareOptions, split: str) -> None:
+    """Raises UserError for an option that would have no effect, or a fold that is not there."""
+    owners = {"first_line_slip": "nasrec", "folds": "k_fold", "fold": "k_fold"}
+    for option, owner in owners.items():
+        if option in settings.model_fields_set and split != owner and getattr(settings, option) is not False:
+            raise UserError(f"{option} belongs to split {owner!r}", value=split, where=option)
+    if split == "k_fold" and settings.fold >= settings.folds:
+        raise UserError(
+            "there is no such fold", value=settings.fold, where="fold", allowed=f"0 to {settings.folds - 1}"
+        )
+    encodings = settings.encoding.values() if isinstance(settings.encoding, dict) else [settings.encoding]
+    if settings.hash_rows and not {"hash_mod", "hash"} & set(encodings):
+        raise UserError("hash_rows has no effect: no column is hashed", where="hash_rows", hint="Give --encoding hash")
+    if settings.max_length is not None and not settings.separator:
+        raise UserError(
+            "max_length has no effect: no column has a separator", where="max_length", hint="Give --separator"
+        )
 
 
 def check_names(settings: PrepareOptions, dense: Iterable[str], sparse: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 T = TypeVar("T")
 S = TypeVar("S")
 DEPTH = 2  # items that wait; more would only take memory
+THREADS = 8  # at most: they keep busy the one that takes their results, and each holds an item in memory
 PATIENCE = 0.1  # seconds between two looks at whether the reader has gone
 
 
@@ -59,14 +60,14 @@ def ahead(items: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
 
 
 def in_parallel(items: Iterable[S], work: Callable[[S], T]) -> Iterator[T]:
-    """`work` of each item, in order, by as many threads as Arrow may use; for work that frees the interpreter.
+    """`work` of each item, in order, by as many threads as Arrow may use, up to `THREADS`.
 
-    Only a few items more than threads are under way. An exception of `work` comes in its turn, one of the items
-    themselves after the results of all before it.
+    It is for work that frees the interpreter. Only a few items more than threads are under way. An exception of
+    `work` comes in its turn, one of the items themselves after the results of all before it.
     """
     window: deque[Future[T]] = deque()
     raised: list[Exception] = []
-    threads = pa.cpu_count()
+    threads = min(THREADS, pa.cpu_count())
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in _until_raised(items, raised):

@@ -14,8 +14,9 @@ from typing import Any
 from nasrec_nni.data import reporting
 from nasrec_nni.data.counting import Tally, count
 from nasrec_nni.data.fields import dense_columns, dense_names, fields_of, sparse_columns
-from nasrec_nni.data.options import PrepareOptions, check_names, divide, per_column
-from nasrec_nni.data.prepared import FORMAT, MANIFEST, PreparedSet, identity, write_stamps
+from nasrec_nni.data.manifest import FORMAT
+from nasrec_nni.data.options import PrepareOptions, check_names, check_use, divide, per_column
+from nasrec_nni.data.prepared import MANIFEST, PreparedSet, identity, write_stamps
 from nasrec_nni.data.schema import Schema
 from nasrec_nni.data.sources.base import Columns, LogSource, checked
 from nasrec_nni.data.split_names import SPLITS
@@ -57,13 +58,12 @@ def open_columns(log: LogSource, settings: PrepareOptions) -> Columns:
     Raises:
         UserError: a bad header, or options that do not fit the columns or the split.
     """
+    check_use(settings, log.split)
     columns = log.columns()
     binned = [name for name in columns.dense if per_column(settings.transform, name, "auto") == "log2_bins"]
     check_names(settings, columns.dense, [*binned, *columns.sparse])
     if log.split == "by_time" and columns.time is None:
         raise UserError("split 'by_time' needs a column of times", where="split", hint="Name it: --time COLUMN")
-    if settings.first_line_slip and log.split != "nasrec":
-        raise UserError("first_line_slip belongs to split 'nasrec'", value=log.split, where="first_line_slip")
     return columns
 
 
@@ -94,10 +94,10 @@ def prepare(
     Raises:
         UserError: what is wrong with options, files or rows; nothing is written then.
     """
-    out = Path(out)
+    out, inputs = Path(out), list(inputs)
     given = {key: value for key, value in (options or {}).items() if value is not None}
     _clear_up(out, progress)
-    _check_place(out, overwrite)
+    _check_place(out, [Path(path) for path in inputs], overwrite)
     log, settings = open_source(source, inputs, given)
     columns = open_columns(log, settings)
     if progress:
@@ -199,7 +199,15 @@ def _clear_up(out: Path, progress: bool) -> None:
         print(f"{out}: an unfinished attempt was removed; starting over", file=sys.stderr)
 
 
-def _check_place(out: Path, overwrite: bool) -> None:
+def _check_place(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
+    for path in inputs:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise UserError(
+                "the output place lies within an input folder",
+                value=str(path),
+                where=str(out),
+                hint="Use another --out",
+            )
     above = next(folder for folder in out.absolute().parents if folder.exists())
     if not above.is_dir():
         raise UserError(

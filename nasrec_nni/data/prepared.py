@@ -16,14 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrec_nni.data.manifest import AGAIN, read_manifest
 from nasrec_nni.data.schema import Schema
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, read_json, sha256, write_json
 
-FORMAT = 2
 MANIFEST = "manifest.json"
 STAMPS = ".verified.json"  # sizes and times of files whose hashes were found right
-AGAIN = "Prepare the log again"
 HEADER = 128  # bytes before the elements in a .npy file
 NEEDED = ("dense.npy", "sparse.npy", "label.npy", "split-train.npy", "split-val.npy", "split-test.npy", "schema.json")
 
@@ -70,14 +69,15 @@ class PreparedSet:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError("not a prepared set: it has no manifest.json", where=str(folder), hint="Run nasrec prepare")
-        manifest = read_json(folder / MANIFEST)
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            found = manifest.get("format") if isinstance(manifest, dict) else None
-            raise UserError(
-                "a prepared set of another format", value=found, where=str(folder), allowed=str(FORMAT), hint=AGAIN
-            )
-        _verify(folder, manifest.get("files", {}), verify)
-        return cls(folder, Schema.from_dict(read_json(folder / "schema.json")), manifest)
+        manifest = read_manifest(folder / MANIFEST)
+        _verify(folder, manifest["files"], verify)
+        try:
+            schema = Schema.from_dict(read_json(folder / "schema.json"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"not a schema ({error})", where=str(folder / "schema.json"), hint=AGAIN) from None
+        if identity(schema, manifest["files"]) != manifest["fingerprint"]:
+            raise UserError("the fingerprint is not that of the files", where=str(folder / MANIFEST), hint=AGAIN)
+        return cls(folder, schema, manifest)
 
     def rows(self, split: Literal["train", "val"]) -> NDArray[np.int64]:
         """Row numbers in file order; under the split rule `permutation` in that permutation's order.
@@ -169,7 +169,7 @@ def _verify(folder: Path, files: Mapping[str, Any], hashes: bool) -> None:
 
 def _stamp(path: Path, entry: Mapping[str, Any]) -> list[Any]:
     found = path.stat()
-    return [entry["sha256"], found.st_size, found.st_mtime_ns, found.st_ino]
+    return [entry["sha256"], found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _read_stamps(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from nasrec_nni.data.cells import TEXT
 from nasrec_nni.data.transforms import Transform
 
 RESERVED = 2  # ids 0 (missing) and 1 (rare or unseen) of every field with a vocabulary
@@ -42,6 +43,7 @@ class SparseColumn:
         separator: stands between the values of a cell; None for one value.
         length: columns of the array: most values of a cell that are kept.
         decimal_first: how `hash_mod` reads a value.
+        kind: `text`, or the Arrow type that the log had the column in.
     """
 
     name: str
@@ -53,6 +55,7 @@ class SparseColumn:
     separator: str | None = None
     length: int = 1
     decimal_first: bool = True
+    kind: str = TEXT
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,6 @@ def make_split(name: str, staged: Staged, settings: PrepareOptions) -> Split:
             folds = np.concatenate([np.array([-1], np.int8), folds[:-1]])
         found.parts = np.select([folds < 0, folds < 8, folds == 8], [LEFT_OUT, 0, 1], 2).astype(np.int8)
     elif name == "k_fold":
-        if settings.fold >= settings.folds:
-            raise UserError(
-                "there is no such fold", value=settings.fold, where="fold", allowed=f"0 to {settings.folds - 1}"
-            )
         folds = _folds(name, staged, settings.folds, seed)
         val = (settings.fold + 1) % settings.folds
         found.parts = np.select([folds == settings.fold, folds == val], [2, 1], 0).astype(np.int8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,7 +23,8 @@ class Transform:
     - `log1p`: log(1 + max(0, x)). Source: NASRec, authors' implementation.
     - `standardize`: (x - mean) / deviation.
     - `identity`: x.
-    - `quantile`: the share of training values below x, counting ties half: in 0..1.
+    - `quantile`: where x stands among the knots, from 0 at the least training value to 1 at the largest, a line
+      between two knots; a value that fills several knots stands in their middle.
 
     Attributes:
         name: which.
@@ -137,11 +139,17 @@ def fit(name: DenseName, moments: Moments, sample: NDArray[np.float64]) -> Trans
         sample: `[n]` present training values, for `quantile`: all of them, up to `SAMPLE`.
     """
     if name == "standardize":
-        return Transform(name, moments.mean, moments.deviation or 1.0)
+        return Transform(name, *_tidy(moments.mean, moments.deviation or 1.0))
     if name == "quantile" and len(sample):
         knots = np.quantile(sample, np.linspace(0, 1, min(KNOTS, max(2, len(sample)))))
         return Transform(name, knots=tuple(map(float, np.maximum.accumulate(knots))))
     return Transform(name)
+
+
+def _tidy(mean: float, deviation: float) -> tuple[float, float]:
+    """Both to the 12th digit of the deviation: the last ones depend on how the log was cut into files and chunks."""
+    unit = 10.0 ** (math.floor(math.log10(deviation)) - 12)
+    return round(mean / unit) * unit, round(deviation / unit) * unit
 
 
 def log2_bins(values: NDArray[np.float64]) -> Any:

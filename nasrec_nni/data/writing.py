@@ -28,7 +28,7 @@ VOCABULARY = pa.schema(
         ("count", pa.int64()),
     ]
 )
-GROUP = 1 << 20  # vocabulary rows written at a time
+GROUP = 1 << 20  # rows of vocabulary or split written at a time
 TURNED = 4096  # rows turned from columns at a time: what fits the cache
 
 
@@ -205,8 +205,10 @@ def _append_in_order(files: dict[str, ArrayFile], split: Split, staged: Staged) 
     """Row numbers in the order that the rule has of its own."""
     assert split.order is not None
     parts = np.concatenate(list(staged.each(lambda _, start, chunk: split.of(start, chunk))))
-    for part, name in enumerate(SPLITS):
-        files[f"split-{name}.npy"].append(split.order[parts[split.order] == part])
+    for start in range(0, len(parts), GROUP):
+        rows = split.order[start : start + GROUP]
+        for part, name in enumerate(SPLITS):
+            files[f"split-{name}.npy"].append(rows[parts[rows] == part])
 
 
 def write_vocabulary(path: Path, names: Sequence[str], vocabularies: Sequence[Vocabulary]) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from nasrec_nni.analysis.data_page import other_notes
 from nasrec_nni.analysis.leaderboard import Standing
 from nasrec_nni.analysis.report import ReportContent, render_report
 from nasrec_nni.analysis.verdict import RowDifference
 from nasrec_nni.architecture.json import load_architecture
 from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.data.describing import describe
 from nasrec_nni.pipeline.context import Context
 from nasrec_nni.pipeline.search import read_records
 from nasrec_nni.pipeline.staleness import read_record
@@ -77,7 +79,7 @@ def _data(context: Context) -> dict[str, Any]:
 
 
 def _notes(context: Context) -> list[str]:
-    found = list(context.prepared.manifest.get("notes", []))
+    found = other_notes(describe(context.prepared))  # the roles of the columns are the data page's
     if not context.prepared.dense_names:
         found.append("The data has no dense column; one column of zeros stands in for it.")
     schema = context.prepared.schema

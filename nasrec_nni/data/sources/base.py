@@ -137,6 +137,11 @@ class LogSource(ABC):
         """Words that mean no value, beside the empty field."""
         return ()
 
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """Arrow types of columns that do not come as text, by name."""
+        return {}
+
     def rows_expected(self, rows: int) -> int | None:
         """About how many rows the log has, or None while nothing can be said.
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nasrec_nni.data.cells import as_texts, without_words
 from nasrec_nni.data.sources.base import Meter
 from nasrec_nni.data.sources.values import Place, compact
 from nasrec_nni.errors import UserError
@@ -137,12 +138,7 @@ class ParquetReader:
                 column = pc.cast(column, pa.string())
         elif len(self._words) == 1 or family(kind) in ("nested", "empty"):
             return column
-        if pa.types.is_dictionary(column.type):
-            if not pc.any(pc.is_in(column.dictionary, value_set=self._words)).as_py():
-                return column
-            column = pc.cast(column, pa.string())
-        words = pc.is_in(pc.cast(column, pa.string()), value_set=self._words)
-        return pc.if_else(words, pa.scalar(None, column.type), column)
+        return without_words(column, self._words)
 
     def _refuse_damage(self, name: str, column: Any) -> None:
         """Raise UserError for bytes that are no text; Arrow itself takes them as they come."""
@@ -155,11 +151,7 @@ class ParquetReader:
     @staticmethod
     def _category(column: Any) -> Any:
         kind = column.type
-        if pa.types.is_float16(kind):
-            column = pc.cast(column, pa.float32())
-        if not pa.types.is_dictionary(kind):
-            column = (column if pa.types.is_string(kind) else pc.cast(column, pa.string())).dictionary_encode()
-        return compact(column)
+        return compact(column if pa.types.is_dictionary(kind) else as_texts(column).dictionary_encode())
 
 
 def refuse_other_types(readers: Sequence[ParquetReader], used: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 LEADING_ZERO = r"^[-+]?0\d"
 EPOCH = (946_684_800, 4_102_444_800)  # seconds: the years 2000 to 2100
 TIME_NAME = re.compile(r"(?i:time|date|stamp|(^|_)(ts|at)$)|[a-z]At$")
+ID_NAME = re.compile(r"(?i:(^|[^a-z])(id|uid|gid|guid|uuid|code|zip|zipcode|postcode)$)|[a-z](Id|ID|Code)$")
 CLICKS = ("click", "label", "clicked", "is_click", "is_clicked", "target", "y", "clk")
 
 
@@ -161,6 +162,8 @@ def _of_text(present: Any, typed: bool, name: str) -> tuple[str, str]:
         return "categorical", f"only {distinct} different integers, which looks like a code"
     if distinct == len(values):
         return "categorical", "a different integer in every row, which looks like an identifier"
+    if ID_NAME.search(name):
+        return "categorical", f"integers, and the name {name!r} says that they identify something"
     if values.min() > values.max() - values.min():
         return "categorical", f"integers from {values.min():.0f} to {values.max():.0f}, which looks like a code"
     return "numeric", f"integers from {values.min():.0f} to {values.max():.0f}, which looks like a quantity"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nasrec_nni.data.cells import type_name
 from nasrec_nni.data.sources.base import Chunk, Columns, LogSource
 from nasrec_nni.data.sources.delimited import DelimitedReader, refuse_other_headers
 from nasrec_nni.data.sources.files import Inputs
@@ -42,6 +43,13 @@ class Source(LogSource):
     def missing_words(self) -> tuple[str, ...]:
         found: tuple[str, ...] = self.options.missing
         return found
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        first = self._readers[0]
+        if not isinstance(first, ParquetReader):
+            return {}
+        return {field.name: type_name(field.type) for field in first.schema}
 
     @cached_property
     def _inputs(self) -> Inputs:

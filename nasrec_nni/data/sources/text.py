@@ -55,13 +55,16 @@ def batches(
     types = dict.fromkeys((*categories, *watched), text) | dict.fromkeys(numbers, pa.float64())
     untyped = types | dict.fromkeys(numbers, text)
     plain_text, typed, done = True, True, 0
+    begin = meter.done if meter else 0
     while True:
+        if meter:
+            meter.done = begin
         try:
             if plain_text:
                 found = _in_blocks(path, layout, types, untyped, missing, meter)
             else:
-                found = _streamed(path, layout, types if typed else untyped, missing, done, meter)
-            for batch in found:
+                found = _streamed(path, layout, types if typed else untyped, missing, meter)
+            for batch in found if plain_text else _behind(done, found):
                 done += len(batch)
                 yield batch
             return
@@ -75,12 +78,20 @@ def batches(
             typed = False
 
 
-def _reading(layout: Layout, size: int, skip: int, header: bool) -> Any:
+def _behind(rows: int, found: Iterator[Any]) -> Iterator[Any]:
+    """What follows the first `rows` rows. Arrow's own way of skipping counts blank lines as rows."""
+    for batch in found:
+        passed = min(rows, len(batch))
+        rows -= passed
+        if passed < len(batch):
+            yield batch.slice(passed)
+
+
+def _reading(layout: Layout, size: int, header: bool) -> Any:
     return pa_csv.ReadOptions(
         block_size=size,
         column_names=list(layout.names),
         skip_rows=int(header),
-        skip_rows_after_names=skip,
         encoding=layout.encoding,
         use_threads=False,  # blocks have their threads, and a stream gains nothing from more
     )
@@ -115,7 +126,7 @@ def _in_blocks(
         number, block = item
         if number and block.startswith(MARK):  # Arrow takes it for the mark of a file and drops it
             raise NotPlainError
-        reading = _reading(layout, len(block) + 1, 0, layout.header and not number)
+        reading = _reading(layout, len(block) + 1, layout.header and not number)
         try:
             try:
                 found = pa_csv.read_csv(pa.BufferReader(block), reading, parsing, converting)
@@ -135,12 +146,12 @@ def _in_blocks(
 
 
 def _streamed(
-    path: Path, layout: Layout, types: dict[str, Any], missing: Sequence[str], skip: int, meter: Meter | None
+    path: Path, layout: Layout, types: dict[str, Any], missing: Sequence[str], meter: Meter | None
 ) -> Iterator[Any]:
-    """Rows behind the first `skip`, quoted line ends included."""
-    reading = _reading(layout, STREAMED, skip, layout.header)
+    """All rows, line ends within quotes included."""
+    reading = _reading(layout, STREAMED, layout.header)
     parsing, converting = _parsing(layout), _converting(types, missing)
-    final, rows = None, skip
+    final, rows = None, 0
     with opened(path, meter) as stream:
         with pa_csv.open_csv(pa.PythonFile(stream, mode="r"), reading, parsing, converting) as reader:
             for batch in reader:

@@ -62,11 +62,6 @@ def is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
-def _plain(column: Any) -> Any:
-    """Strings of a text column."""
-    return pc.cast(column, pa.string()) if not pa.types.is_string(column.type) else column
-
-
 def parsed(column: Any) -> NDArray[np.float64]:
     """`[n]` float64 of a column of any kind: NaN for null and for what is no number."""
     kind = column.type
