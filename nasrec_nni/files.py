@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -146,9 +147,10 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
     attempts at the same place have left is seen to first: see `recover`.
 
     Raises:
-        UserError: another process fills a folder for the same place.
+        UserError: another process fills a folder for the same place, something else was put there meanwhile, or
+            the disk is full.
     """
-    path = path.absolute()
+    path = path.resolve()  # a link stays a link to what is made
     path.parent.mkdir(parents=True, exist_ok=True)
     if recover(path):
         raise UserError("another process is making this folder", where=str(path), hint="Wait for it, or end it")
@@ -158,7 +160,8 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
         partial.mkdir()
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         stack.enter_context(_held(partial))
-        yield partial
+        with _full_disk_told(path):
+            yield partial
         for file in partial.rglob("*"):
             if file.is_file():
                 with file.open("rb") as stream:
@@ -180,6 +183,18 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def _full_disk_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            "no space left there", where=str(path), hint="Free some, or name a place on another disk"
+        ) from None
+
+
 def _inode(path: Path) -> int | None:
     try:
         return path.stat().st_ino
@@ -196,7 +211,7 @@ def recover(path: Path) -> bool:
     Returns:
         Whether such a process is at work.
     """
-    path = path.absolute()
+    path = path.resolve()
     alive = False
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.(partial|retired)")
     for leftover in [child for child in path.parent.glob(".*") if name.fullmatch(child.name)]:

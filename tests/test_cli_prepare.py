@@ -276,3 +276,37 @@ def test_places_that_take_no_page(line: str, parts: tuple[str, ...], nasrec: Nas
     assert found["status"] == 2
     assert [part for part in parts if part not in found["error"]["message"]] == [], found["error"]
     assert not list(Path().rglob("*.html"))
+
+
+def test_the_command_line_wins_over_the_schema_file_column_by_column(nasrec: Nasrec) -> None:
+    Path("schema.yaml").write_text("label: click\nmin_count: {'*': 300, city: 2}\ntransform: log1p\n")
+    line = "prepare clicks.csv --schema schema.yaml --categorical city,genres --out a"
+    assert {one["column"]: one["min_count"] for one in nasrec(line)["columns"] if one["role"] == "categorical"} == {
+        "city": 2,
+        "genres": 300,
+    }
+    found = nasrec(f"{line.replace('--out a', '--out b')} --min-count genres=5 --transform age=quantile")
+    columns = by_name(found)
+    assert (columns["city"]["min_count"], columns["genres"]["min_count"]) == (2, 5)
+    assert (columns["age"]["transform"], columns["price"]["transform"]) == ("quantile", "log1p")
+
+
+def test_the_working_directory_is_no_output_place(nasrec: Nasrec) -> None:
+    Path("here").mkdir()
+    found = nasrec("prepare clicks.csv --label click --out .")
+    assert (found["status"], "working directory" in found["message"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{label: click, min_count: {town: 2}}",
+        "{label: click, encoding: hash}",
+        "{label: click, split: k_fold, fold: 9}",
+        "{label: click, split: by_time}",
+        "{label: click, max_length: 3}",
+    ],
+)
+def test_a_config_is_told_what_prepare_would_refuse(nasrec: Nasrec, options: str) -> None:
+    Path("run.yaml").write_text(f"data: {{source: table, inputs: [clicks.csv], options: {options}}}\n")
+    assert nasrec("validate run.yaml")["status"] == 2

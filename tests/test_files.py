@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -98,3 +99,31 @@ def test_folders_of_other_names_are_left_alone(name: str, tmp_path: Path) -> Non
     with folder_in_progress(tmp_path / name):
         pass
     assert set(names(tmp_path)) == {*strangers, name}
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "set")
+    for content in ("one", "two"):
+        with folder_in_progress(tmp_path / "link") as folder:
+            (folder / "a").write_text(content)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "disk" / "set" / "a").read_text() == content
+    assert {path.name for path in (tmp_path / "disk").iterdir()} == {"set"}
+
+
+def test_what_was_put_there_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    def make() -> None:
+        with folder_in_progress(tmp_path / "set") as folder:
+            (folder / "a").write_text("mine")
+            (tmp_path / "set").mkdir()
+
+    with pytest.raises(UserError, match="something else was put"):
+        make()
+    assert list((tmp_path / "set").iterdir()) == []
+
+
+def test_a_full_disk_is_told_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="set: no space left there"), folder_in_progress(tmp_path / "set"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

@@ -77,6 +77,13 @@ def value_of(name: str, field: FieldInfo, given: Any) -> Any:
     return given[0]
 
 
+def over(before: Any, value: Any) -> Any:
+    """A value laid over an earlier one: column by column if it is said per column."""
+    if not isinstance(value, Mapping) or before is None:
+        return value
+    return {**(before if isinstance(before, Mapping) else {REST: before}), **value}
+
+
 def words_of(name: str, given: Any) -> list[str]:
     """The flag as a person would type it."""
     flag = _flag(name)

@@ -23,17 +23,22 @@ def dense_names(columns: Columns, settings: PrepareOptions) -> list[str]:
     return [name for name in columns.dense if per_column(settings.transform, name, "auto") != "log2_bins"]
 
 
+def field_names(columns: Columns, settings: PrepareOptions) -> list[str]:
+    """The fields in order: numbers that become bins first, then the categorical columns."""
+    kept = dense_names(columns, settings)
+    return [*(name for name in columns.dense if name not in kept), *columns.sparse]
+
+
 def fields_of(log: LogSource, columns: Columns, settings: PrepareOptions, scratch: Path) -> list[Field]:
-    """The fields in order: binned numbers first, then the categorical columns.
+    """The fields in order, with a book of codes each.
 
     Raises:
         UserError: a hashed column without its number of rows.
     """
-    binned = [name for name in columns.dense if name not in dense_names(columns, settings)]
     found = []
-    for index, name in enumerate([*binned, *columns.sparse]):
+    for index, name in enumerate(field_names(columns, settings)):
         book = _book(log, settings, name, scratch / f"codes-{index}")
-        found.append(Field(name, name in binned, settings.separator.get(name), book))
+        found.append(Field(name, name not in columns.sparse, settings.separator.get(name), book))
     return found
 
 

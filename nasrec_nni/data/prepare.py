@@ -13,7 +13,15 @@ from typing import Any
 
 from nasrec_nni.data import reporting
 from nasrec_nni.data.counting import Tally, count
-from nasrec_nni.data.fields import dense_columns, dense_names, fields_of, sparse_columns
+from nasrec_nni.data.fields import (
+    dense_columns,
+    dense_names,
+    encoding_of,
+    field_names,
+    fields_of,
+    hash_rows_of,
+    sparse_columns,
+)
 from nasrec_nni.data.manifest import FORMAT
 from nasrec_nni.data.options import PrepareOptions, check_names, check_use, divide, per_column
 from nasrec_nni.data.prepared import MANIFEST, PreparedSet, identity, write_stamps
@@ -52,19 +60,22 @@ def open_source(
     ), settings
 
 
-def open_columns(log: LogSource, settings: PrepareOptions) -> Columns:
-    """The roles of the log's columns.
+def open_columns(log: LogSource, settings: PrepareOptions) -> tuple[Columns, list[str]]:
+    """The roles of the log's columns, and the names of the fields that they make.
 
     Raises:
         UserError: a bad header, or options that do not fit the columns or the split.
     """
     check_use(settings, log.split)
     columns = log.columns()
-    binned = [name for name in columns.dense if per_column(settings.transform, name, "auto") == "log2_bins"]
-    check_names(settings, columns.dense, [*binned, *columns.sparse])
+    fields = field_names(columns, settings)
+    check_names(settings, columns.dense, fields)
+    for name in fields:
+        if encoding_of(settings, name) != "vocabulary":
+            hash_rows_of(log, settings, name)
     if log.split == "by_time" and columns.time is None:
         raise UserError("split 'by_time' needs a column of times", where="split", hint="Name it: --time COLUMN")
-    return columns
+    return columns, fields
 
 
 def prepare(
@@ -95,11 +106,13 @@ def prepare(
         UserError: what is wrong with options, files or rows; nothing is written then.
     """
     out, inputs = Path(out), list(inputs)
+    if out.resolve() == Path.cwd():
+        raise UserError("the output place is the working directory", where=str(out), hint="Name a new folder")
     given = {key: value for key, value in (options or {}).items() if value is not None}
     _clear_up(out, progress)
     _check_place(out, [Path(path) for path in inputs], overwrite)
     log, settings = open_source(source, inputs, given)
-    columns = open_columns(log, settings)
+    columns, _ = open_columns(log, settings)
     if progress:
         for note in log.notes:
             print(note, file=sys.stderr)
@@ -192,8 +205,8 @@ def _negatives(split: Split, tally: Tally) -> dict[str, Any]:
 
 def _clear_up(out: Path, progress: bool) -> None:
     """Remove what a killed attempt has left, and say so."""
-    name = re.compile(rf"\.{re.escape(out.name)}\.[0-9a-f]{{8}}\.partial")
-    before = [path for path in out.absolute().parent.glob(".*") if name.fullmatch(path.name)]
+    name = re.compile(rf"\.{re.escape(out.resolve().name)}\.[0-9a-f]{{8}}\.partial")
+    before = [path for path in out.resolve().parent.glob(".*") if name.fullmatch(path.name)]
     recover(out)
     if progress and any(not path.exists() for path in before):
         print(f"{out}: an unfinished attempt was removed; starting over", file=sys.stderr)

@@ -56,7 +56,7 @@ def survey(source: str, inputs: Iterable[Path | str], options: Mapping[str, Any]
         UserError: what is wrong with options, files or those rows; the log has no rows.
     """
     log, settings = open_source(source, inputs, options)
-    columns = open_columns(log, settings)
+    columns, _ = open_columns(log, settings)
     chunks = iter(log.chunks())
     chunk = next((found for found in chunks if len(found.label)), None)  # a source may leave out rows
     if chunk is None:

@@ -101,12 +101,13 @@ def _raw(config: DataConfig) -> Iterator[UserError]:
     for path in absent:
         yield UserError("no such file or folder", value=path, where="data.inputs")
     if not unknown and not absent:
-        from nasrec_nni.data.prepare import open_source
-        from nasrec_nni.data.sources.base import Columns
+        from nasrec_nni.data.prepare import open_columns, open_source
 
-        found: list[Columns] = []
-        yield from _told(lambda: found.append(open_source(config.source, config.inputs, config.options)[0].columns()))
-        if found and not found[0].sparse:
+        found: list[Any] = []
+        yield from _told(
+            lambda: found.append(open_columns(*open_source(config.source, config.inputs, config.options))[1])
+        )
+        if found and not found[0]:
             yield _no_category("data.inputs", ", ".join(config.inputs))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from nasrec_nni.cli.fields import add_flag, is_list, value_of, words_of
+from nasrec_nni.cli.fields import add_flag, is_list, over, value_of, words_of
 from nasrec_nni.cli.schema_file import read_schema
 from nasrec_nni.cli.tables import pairs
 from nasrec_nni.plugins import registry
@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     fields = {name: of.get(options.source, next(iter(of.values()))) for name, of in _options().items()}
     typed = {name: getattr(options, name) for name in fields if getattr(options, name) is not None}
     given = _of_file(options.schema, fields) if options.schema else {}
-    given |= {name: value_of(name, fields[name], value) for name, value in typed.items()}
+    for name, value in typed.items():
+        given[name] = over(given.get(name), value_of(name, fields[name], value))
     out = options.out
     if out is None:
         out = Path("data") / _name(options.inputs[0] if options.inputs else options.source)
