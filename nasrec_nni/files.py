@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,21 +140,23 @@ def fingerprint(content: Any) -> str:
 
 
 @contextlib.contextmanager
-def folder_in_progress(path: Path) -> Iterator[Path]:
+def folder_in_progress(path: Path, check: Callable[[], None] | None = None) -> Iterator[Path]:
     """A sibling folder to fill; renamed onto `path` when the block ends well, else removed.
 
     An existing `path` is replaced only at the end, so an earlier good result survives a failure. What killed
     attempts at the same place have left is seen to first: see `recover`.
 
+    Args:
+        path: the place.
+        check: called right before the rename; raises if what lies there by then must not be replaced.
+
     Raises:
-        UserError: another process fills a folder for the same place, something else was put there meanwhile, or
-            the disk is full.
+        UserError: another process fills a folder for the same place, or the disk is full.
     """
     path = path.resolve()  # a link stays a link to what is made
     path.parent.mkdir(parents=True, exist_ok=True)
     if recover(path):
         raise UserError("another process is making this folder", where=str(path), hint="Wait for it, or end it")
-    before = _inode(path)
     with contextlib.ExitStack() as stack:
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         partial.mkdir()
@@ -166,12 +168,8 @@ def folder_in_progress(path: Path) -> Iterator[Path]:
             if file.is_file():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
-        if _inode(path) != before:
-            raise UserError(
-                "something else was put at this place meanwhile, and is left alone",
-                where=str(path),
-                hint="Move it away, or name another folder",
-            )
+        if check is not None:
+            check()
         if path.exists():
             stack.enter_context(_held(path))
             retired = path.with_name(f".{path.name}.{secrets.token_hex(4)}.retired")
@@ -193,13 +191,6 @@ def _full_disk_told(path: Path) -> Iterator[None]:
         raise UserError(
             "no space left there", where=str(path), hint="Free some, or name a place on another disk"
         ) from None
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
 
 
 def recover(path: Path) -> bool:

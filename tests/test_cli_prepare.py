@@ -294,7 +294,8 @@ def test_the_command_line_wins_over_the_schema_file_column_by_column(nasrec: Nas
 def test_the_working_directory_is_no_output_place(nasrec: Nasrec) -> None:
     Path("here").mkdir()
     found = nasrec("prepare clicks.csv --label click --out .")
-    assert (found["status"], "working directory" in found["message"]) == (2, True)
+    assert found["status"] == 2
+    assert "working directory" in found["error"]["message"]
 
 
 @pytest.mark.parametrize(

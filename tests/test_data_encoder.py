@@ -122,10 +122,13 @@ def test_a_type_that_would_be_written_otherwise_is_refused(tmp_path: Path) -> No
     prepared = prepare("table", [tmp_path / "log.csv"], tmp_path / "set", options, progress=False)
     encoder = Encoder.load(prepared.folder)
     guessed = pd.read_csv(tmp_path / "log.csv")
+    text = pd.read_csv(tmp_path / "log.csv", dtype=str, keep_default_na=False)
     for name, kind in (("flag", "bool"), ("ad", "double")):
-        text = pd.read_csv(tmp_path / "log.csv", dtype=str, keep_default_na=False)
         with pytest.raises(UserError, match=f"column {name}: .* another type .*got '{kind}'"):
             encoder.encode_table(text.assign(**{name: guessed[name]}))
+    nothing = text.iloc[:5].assign(ad=np.nan)
+    assert (encoder.encode_table(nothing).sparse[:, 1] == 0).all()
+    assert encoder.encode_table(guessed.iloc[:0]).sparse.shape == (0, 2)
     whole = pd.read_csv(tmp_path / "log.csv", dtype={"flag": str, "ad": "Int64"})
     assert np.array_equal(encoder.encode_table(whole).sparse, prepared.sparse)
 

@@ -206,6 +206,7 @@ def test_a_row_counts_once_for_a_value_it_has_twice(tmp_path: Path) -> None:
         ("files", {"dense.npy": {}}, "field required"),
         ("splits", {}, "field required"),
         ("columns", 3, "valid list"),
+        ("columns", [], "other columns than the schema"),
         ("format", 1, "another format"),
     ],
 )
@@ -240,14 +241,19 @@ def test_hashes_are_looked_at_again_only_after_a_change(tmp_path: Path, monkeypa
     assert hashed == ["dense.npy"]
 
 
-def test_what_appears_at_the_place_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("before", [False, True])
+def test_what_appears_at_the_place_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
     def late(*given: Any) -> Any:
-        (tmp_path / "out").mkdir()
+        (tmp_path / "out").mkdir(exist_ok=True)
         (tmp_path / "out" / "notes.txt").write_text("dear")
         return write_vocabulary(*given)
 
     monkeypatch.setattr("nasrec_nni.data.prepare.write_vocabulary", late)
-    with pytest.raises(UserError, match="something else was put at this place meanwhile"):
+    if before:
+        (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="holds something else"):
         prepare("table", [small(tmp_path / "a.csv")], tmp_path / "out", OPTIONS, overwrite=True, progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "out"]
     assert (tmp_path / "out" / "notes.txt").read_text() == "dear"

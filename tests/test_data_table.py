@@ -232,7 +232,9 @@ def test_progress_is_by_bytes(tmp_path: Path) -> None:
         assert source.rows_expected(rows) == 2000
 
 
-@pytest.mark.parametrize("name", ["user_id", "id", "itemId", "adID", "zip", "post.code", "category_code"])
+@pytest.mark.parametrize(
+    "name", ["user_id", "id", "itemId", "adID", "zip", "post.code", "category_code", "userid", "item", "last_itemid"]
+)
 def test_whole_numbers_under_the_name_of_an_identifier_are_categories(name: str) -> None:
     numbers = pa.array([str(row % 50) for row in range(200)])
     assert infer(numbers, name) == (

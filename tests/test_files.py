@@ -112,15 +112,13 @@ def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "disk").iterdir()} == {"set"}
 
 
-def test_what_was_put_there_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    def make() -> None:
-        with folder_in_progress(tmp_path / "set") as folder:
-            (folder / "a").write_text("mine")
-            (tmp_path / "set").mkdir()
+def test_a_check_before_the_rename_keeps_what_is_there(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise UserError("not this one")
 
-    with pytest.raises(UserError, match="something else was put"):
-        make()
-    assert list((tmp_path / "set").iterdir()) == []
+    with pytest.raises(UserError, match="not this one"), folder_in_progress(tmp_path / "set", refuse):
+        (tmp_path / "set").mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_a_full_disk_is_told_with_its_place(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ class Encoder:
     def _texts(self, column: SparseColumn, cells: Any) -> Any:
         cells = _whole(cells)
         kind = type_name(cells.type)
-        if kind != TEXT and kind != column.kind and not pa.types.is_null(cells.type):
+        if kind != TEXT and kind != column.kind and as_texts(cells).null_count < len(cells):
             cells = self._as_prepared(column, cells)
         return without_words(as_texts(cells), self._words)
 

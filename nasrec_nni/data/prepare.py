@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -24,6 +23,7 @@ from nasrec_nni.data.fields import (
 )
 from nasrec_nni.data.manifest import FORMAT
 from nasrec_nni.data.options import PrepareOptions, check_names, check_use, divide, per_column
+from nasrec_nni.data.place import check_place, clear_up, refuse_within
 from nasrec_nni.data.prepared import MANIFEST, PreparedSet, identity, write_stamps
 from nasrec_nni.data.schema import Schema
 from nasrec_nni.data.sources.base import Columns, LogSource, checked
@@ -33,7 +33,7 @@ from nasrec_nni.data.staging import Staged, stage
 from nasrec_nni.data.vocabulary import build
 from nasrec_nni.data.writing import write_arrays, write_vocabulary
 from nasrec_nni.errors import UserError
-from nasrec_nni.files import folder_in_progress, recover, sha256, write_json
+from nasrec_nni.files import folder_in_progress, sha256, write_json
 from nasrec_nni.plugins import registry
 
 PACKAGES = ("nasrec-nni", "numpy", "pyarrow")
@@ -106,17 +106,19 @@ def prepare(
         UserError: what is wrong with options, files or rows; nothing is written then.
     """
     out, inputs = Path(out), list(inputs)
-    if out.resolve() == Path.cwd():
-        raise UserError("the output place is the working directory", where=str(out), hint="Name a new folder")
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    _clear_up(out, progress)
-    _check_place(out, [Path(path) for path in inputs], overwrite)
+    clear_up(out, progress)
+    refuse_within(out, inputs)
+    check_place(out, overwrite)
     log, settings = open_source(source, inputs, given)
     columns, _ = open_columns(log, settings)
     if progress:
         for note in log.notes:
             print(note, file=sys.stderr)
-    with folder_in_progress(out) as folder, TemporaryDirectory(dir=folder) as scratch:
+    with (
+        folder_in_progress(out, lambda: check_place(out, overwrite)) as folder,
+        TemporaryDirectory(dir=folder) as scratch,
+    ):
         fields = fields_of(log, columns, settings, Path(scratch))
         staged = stage(log, dense_names(columns, settings), fields, Path(scratch), progress)
         split = make_split(log.split, staged, settings)
@@ -201,43 +203,6 @@ def _negatives(split: Split, tally: Tally) -> dict[str, Any]:
         kept = int(tally.rows[0] - tally.clicks[0])
         return {"negatives": {"rate": split.negative_rate, "kept": kept, "left_out": left_out}}
     return {"left_out": left_out} if left_out else {}
-
-
-def _clear_up(out: Path, progress: bool) -> None:
-    """Remove what a killed attempt has left, and say so."""
-    name = re.compile(rf"\.{re.escape(out.resolve().name)}\.[0-9a-f]{{8}}\.partial")
-    before = [path for path in out.resolve().parent.glob(".*") if name.fullmatch(path.name)]
-    recover(out)
-    if progress and any(not path.exists() for path in before):
-        print(f"{out}: an unfinished attempt was removed; starting over", file=sys.stderr)
-
-
-def _check_place(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    for path in inputs:
-        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise UserError(
-                "the output place lies within an input folder",
-                value=str(path),
-                where=str(out),
-                hint="Use another --out",
-            )
-    above = next(folder for folder in out.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise UserError(
-            "the output place lies below a file", value=str(above), where=str(out), hint="Name a new folder"
-        )
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UserError("the output place is a file", where=str(out), hint="Name a new folder")
-    if not any(out.iterdir()):
-        return
-    if not (out / MANIFEST).exists():
-        raise UserError("the output folder holds something else", where=str(out), hint="Name a new folder")
-    if not overwrite:
-        raise UserError(
-            "a prepared set is already there", where=str(out), hint="Name a new folder, or replace it with --overwrite"
-        )
 
 
 def _size(path: Path) -> int:

@@ -75,6 +75,9 @@ class PreparedSet:
             schema = Schema.from_dict(read_json(folder / "schema.json"))
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"not a schema ({error})", where=str(folder / "schema.json"), hint=AGAIN) from None
+        names = [one.get("column") for one in manifest["columns"]]
+        if names != [*(one.name for one in schema.dense), *(one.name for one in schema.sparse)]:
+            raise UserError("the manifest has other columns than the schema", where=str(folder / MANIFEST), hint=AGAIN)
         if identity(schema, manifest["files"]) != manifest["fingerprint"]:
             raise UserError("the fingerprint is not that of the files", where=str(folder / MANIFEST), hint=AGAIN)
         return cls(folder, schema, manifest)

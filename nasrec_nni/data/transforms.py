@@ -139,7 +139,9 @@ def fit(name: DenseName, moments: Moments, sample: NDArray[np.float64]) -> Trans
         sample: `[n]` present training values, for `quantile`: all of them, up to `SAMPLE`.
     """
     if name == "standardize":
-        return Transform(name, *_tidy(moments.mean, moments.deviation or 1.0))
+        if moments.minimum >= moments.maximum:  # all alike, or none: what a sum leaves over is no deviation
+            return Transform(name, moments.minimum if moments.count else 0.0)
+        return Transform(name, *_tidy(moments.mean, moments.deviation))
     if name == "quantile" and len(sample):
         knots = np.quantile(sample, np.linspace(0, 1, min(KNOTS, max(2, len(sample)))))
         return Transform(name, knots=tuple(map(float, np.maximum.accumulate(knots))))

@@ -23,7 +23,14 @@ PLAIN = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 LEADING_ZERO = r"^[-+]?0\d"
 EPOCH = (946_684_800, 4_102_444_800)  # seconds: the years 2000 to 2100
 TIME_NAME = re.compile(r"(?i:time|date|stamp|(^|_)(ts|at)$)|[a-z]At$")
-ID_NAME = re.compile(r"(?i:(^|[^a-z])(id|uid|gid|guid|uuid|code|zip|zipcode|postcode)$)|[a-z](Id|ID|Code)$")
+THINGS = (
+    "user|customer|visitor|item|product|sku|movie|video|song|article|news|ad|advert|advertiser|campaign|creative|banner|"
+    "site|app|device|page|query|keyword|session|publisher|category|brand|shop|store|merchant|seller|city|region|country"
+)
+ID_NAME = re.compile(
+    rf"(?i:^({THINGS})$|(^|[^a-z])(id|uid|gid|guid|uuid|code|zip|zipcode|postcode|({THINGS})(id|code))$)"
+    r"|[a-z](Id|ID|Code)$"
+)
 CLICKS = ("click", "label", "clicked", "is_click", "is_clicked", "target", "y", "clk")
 
 
