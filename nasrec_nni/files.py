@@ -11,11 +11,14 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nasrec_nni.errors import UserError
+
+UNLOCKED = 60.0  # seconds that a new folder may have no lock yet
 
 
 def _sync_folder(folder: Path) -> None:
@@ -159,9 +162,11 @@ def folder_in_progress(path: Path, check: Callable[[], None] | None = None) -> I
         raise UserError("another process is making this folder", where=str(path), hint="Wait for it, or end it")
     with contextlib.ExitStack() as stack:
         partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        partial.mkdir()
+        fresh = partial.with_suffix(".new")  # until it is locked, another process would take it for a leftover
+        fresh.mkdir()
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
-        stack.enter_context(_held(partial))
+        stack.enter_context(_held(fresh))
+        os.replace(fresh, partial)
         with _full_disk_told(path):
             yield partial
         for file in partial.rglob("*"):
@@ -204,11 +209,13 @@ def recover(path: Path) -> bool:
     """
     path = path.resolve()
     alive = False
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.(partial|retired)")
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.(new|partial|retired)")
     for leftover in [child for child in path.parent.glob(".*") if name.fullmatch(child.name)]:
         with contextlib.suppress(FileNotFoundError), _held(leftover) as free:
             if not free:
                 alive = True
+            elif leftover.suffix == ".new" and time.time() - leftover.stat().st_mtime < UNLOCKED:
+                continue
             elif leftover.suffix == ".retired" and not path.exists():
                 os.replace(leftover, path)
             else:

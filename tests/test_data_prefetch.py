@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 
 import pyarrow as pa
@@ -89,3 +91,18 @@ def test_parallel_work_takes_few_items_ahead_and_ends_with_its_reader() -> None:
     assert len(taken) <= 3 + 2 + pa.cpu_count()
     results.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_an_interrupt_while_work_is_closed_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is raised while a generator is collected would be: hence `closing` where one is left early."""
+
+    def interrupted(pool: ThreadPoolExecutor, *given: object) -> None:
+        raise KeyboardInterrupt
+
+    def leave_early() -> None:
+        with closing(in_parallel(range(99), lambda item: item)) as results:
+            next(results)
+            monkeypatch.setattr(ThreadPoolExecutor, "shutdown", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        leave_early()

@@ -171,8 +171,13 @@ def test_how_a_log_is_cut_into_blocks_and_files_makes_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     random = np.random.default_rng(0)
-    rows = [f"{row % 2},{random.normal(-3, 1e3):.4f},{random.integers(0, 300)},a|b" for row in range(2000)]
-    header, options = "y,x,c,m", {"label": "y", "numeric": ["x"], "separator": {"m": "|"}}
+    rows = [
+        f"{row % 2},{random.normal(-3, 1e3):.4f},0.1,{1e9 + random.normal()},{row % 3 + 1}e-170,"
+        f"{random.integers(0, 300)},a|b"
+        for row in range(2000)
+    ]
+    header = "y,x,constant,far,tiny,c,m"
+    options: dict[str, Any] = {"label": "y", "numeric": ["x", "constant", "far", "tiny"], "separator": {"m": "|"}}
     options |= {"categorical": ["c", "m"], "transform": "standardize"}
     (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
     (tmp_path / "1.csv").write_text("\n".join([header, *rows[:700]]) + "\n")
@@ -183,6 +188,9 @@ def test_how_a_log_is_cut_into_blocks_and_files_makes_no_difference(
     monkeypatch.setattr("nasrec_nni.data.vocabulary.WAITING", 2)
     cut = prepare("table", [tmp_path / "log.csv"], tmp_path / "cut", options, progress=False)
     assert whole.fingerprint == two.fingerprint == cut.fingerprint
+    assert (whole.dense[:, 1] == 0).all()
+    assert whole.dense[whole.rows("train"), 2].std() == pytest.approx(1, rel=1e-5)
+    assert np.abs(whole.dense[:, 3]).max() <= 1
     for name in whole.manifest["files"]:
         assert (whole.folder / name).read_bytes() == (cut.folder / name).read_bytes(), name
 

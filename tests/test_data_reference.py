@@ -27,7 +27,7 @@ LEAST = 12  # rows of each label, so that ten folds are possible
 CELL = st.sampled_from(["a", "b", "c d", 'q"x', "e,f", "é", "two\nlines", "NA", " 1", "01", "1", "🎈", ""])
 NUMBER = st.one_of(st.none(), st.integers(-5, 1000), st.floats(-1e6, 1e6, allow_nan=False), st.just(3.0))
 HEX = st.one_of(st.just(""), st.integers(0, 2**40).map(str), st.integers(0, 2**40).map(lambda v: f"{v:x}"))
-TAGS = st.lists(st.sampled_from(["x", "y", "z", "", "x y"]), max_size=5).map("|".join)
+TAGS = st.lists(st.sampled_from(["x", "y", "z", "", "x y", "NA"]), max_size=5).map("|".join)
 ROW = st.fixed_dictionaries(
     {
         "y": st.integers(0, 1),
@@ -79,6 +79,7 @@ OPTIONS = st.fixed_dictionaries(
         "min_count": st.integers(1, 3),
         "max_length": st.integers(1, 3),
         "negatives": st.sampled_from([None, 0.5]),
+        "missing": st.sampled_from([[], ["NA", "x y"]]),
         "seed": st.sampled_from([None, 5]),
         "first_line_slip": st.booleans(),
     }
@@ -207,13 +208,17 @@ def check(read: pd.DataFrame, options: dict[str, Any], prepared: PreparedSet) ->
 
     for name in ("c", "h"):
         rule, size = options["encoding"][name], options["hash_rows"][name]
-        cells = [[value] if value else [] for value in read[name]]
+        cells = [[value] if value and value not in options["missing"] else [] for value in read[name]]
         if rule == "vocabulary":
             fields.append(identifiers(cells, train, options["min_count"]))
         else:
             fields.append(([[hash_id(rule, v, size) for v in cell] or [0] for cell in cells], size))
     length = options["max_length"]
-    cells = [[value for value in text.split("|") if value][:length] for text in read["tags"]]
+    none = ["", *options["missing"]]
+    cells = [
+        [] if text in none else [value for value in text.split("|") if value not in none][:length]
+        for text in read["tags"]
+    ]
     tags, size = identifiers(cells, train, options["min_count"])
     fields.append(([(ids + [-1] * length)[:length] for ids in tags], size))
     assert prepared.sparse.tolist() == [[i for ids, _ in fields for i in ids[row]] for row in range(len(read))]

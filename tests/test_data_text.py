@@ -116,7 +116,7 @@ def test_blocks_give_the_rows_of_the_stream(
     layout = Layout(("a", "b"), ",", quoted=quoted)
 
     def read(block: int) -> list[tuple[Any, Any]] | str:
-        with patch.object(text, "BLOCK", block):
+        with patch.object(text, "BLOCK", block), patch.object(text, "STREAMED", max(block, 60)):
             try:
                 found = list(batches(path, layout, ["b"], ["a"]))
             except UserError as error:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from nasrec_nni.cli.parser import Help, parse
 from nasrec_nni.cli.verbs import load
 from nasrec_nni.errors import UserError
 
+AGAIN = 5.0  # seconds
 # What the user's disk, rights or paths refuse is theirs to mend.
 _USERS_ERRNO = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
@@ -120,11 +122,18 @@ def _fault(error: BaseException, show: bool, as_json: bool) -> tuple[int, str]:
 
 @contextlib.contextmanager
 def _signals_raise(received: list[int]) -> Iterator[None]:
-    """SIGINT and SIGTERM raise, once, and are noted: a library may turn the exception into another one."""
+    """SIGINT and SIGTERM raise and are noted: a library may turn the exception into another one.
+
+    What comes within `AGAIN` seconds of the last one raised does not disturb the saving that it has set off; what
+    comes later does raise, since an exception can be lost where Python calls back from C.
+    """
+    last = float("-inf")
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal last
         received.append(number)
-        if len(received) == 1:
+        if time.monotonic() - last > AGAIN:
+            last = time.monotonic()
             raise Interrupted(number)
 
     try:

@@ -30,12 +30,13 @@ def codes_of(column: Any) -> tuple[NDArray[Any], Any]:
     return indices.to_numpy().astype(kind), cells
 
 
-def split_cells(cells: Any, separator: str) -> tuple[NDArray[np.int32], NDArray[np.int32], Any]:
+def split_cells(cells: Any, separator: str, words: Any) -> tuple[NDArray[np.int32], NDArray[np.int32], Any]:
     """The values within distinct cells.
 
     Args:
         cells: `[k]` Arrow strings.
-        separator: between two values; what is empty between two of them is no value.
+        separator: between two values.
+        words: Arrow strings that are no value, the empty one among them.
 
     Returns:
         starts: `[k + 1]`: cell `c` has the values from `starts[c]` to `starts[c + 1]`.
@@ -44,7 +45,7 @@ def split_cells(cells: Any, separator: str) -> tuple[NDArray[np.int32], NDArray[
     """
     lists = pc.split_pattern(cells, separator)
     flat = lists.flatten()
-    kept = pc.not_equal(flat, "").to_numpy(zero_copy_only=False)
+    kept = pc.invert(pc.is_in(flat, value_set=words)).to_numpy(zero_copy_only=False)
     before = np.concatenate([[0], np.cumsum(kept)])
     lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
     starts = before[np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)].astype(np.int32)

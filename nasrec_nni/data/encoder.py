@@ -95,7 +95,7 @@ class Encoder:
                 number.
         """
         if not isinstance(table, (pa.Table, pa.RecordBatch)):
-            table = pa.Table.from_pandas(table, preserve_index=False)
+            table = _from_pandas(table)
         absent = [name for name in self.names if name not in table.schema.names]
         if absent:
             raise UserError("a column is missing", value=absent[0], where="columns", allowed=", ".join(self.names))
@@ -112,7 +112,7 @@ class Encoder:
         if column.separator is None:
             ids: NDArray[np.int32] = np.append(self._ids(column, distinct), np.int32(0))[codes]
             return ids[:, None]
-        starts, places, values = split_cells(distinct, column.separator)
+        starts, places, values = split_cells(distinct, column.separator, self._words)
         return place_values(codes, starts, self._ids(column, values)[places], column.length)
 
     def _ids(self, column: SparseColumn, values: Any) -> NDArray[np.int32]:
@@ -166,6 +166,13 @@ class Encoder:
             row = int(np.flatnonzero(bad)[0])
             raise UserError("not a number", value=cells[row].as_py(), where=f"column {name}, row {row + 1}")
         return found
+
+
+def _from_pandas(frame: Any) -> Any:
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise UserError(f"the frame cannot be read ({str(error).splitlines()[0][:200]})", where="columns") from None
 
 
 def _whole(column: Any) -> Any:

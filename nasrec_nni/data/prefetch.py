@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -59,7 +59,7 @@ def ahead(items: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
         thread.join()
 
 
-def in_parallel(items: Iterable[S], work: Callable[[S], T]) -> Iterator[T]:
+def in_parallel(items: Iterable[S], work: Callable[[S], T]) -> Generator[T, None, None]:
     """`work` of each item, in order, by as many threads as Arrow may use, up to `THREADS`.
 
     It is for work that frees the interpreter. Only a few items more than threads are under way. An exception of

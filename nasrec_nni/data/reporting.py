@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec_nni.data.counting import DenseTally, FieldTally, Tally
+from nasrec_nni.data.counting import Tally
 from nasrec_nni.data.drift import Sample, of_values
 from nasrec_nni.data.schema import Schema, SparseColumn
 from nasrec_nni.data.split_names import SPLITS
+from nasrec_nni.data.tallies import DenseTally, FieldTally
 from nasrec_nni.data.vocabulary import CLICKS, TEST, TRAIN, VAL, Vocabulary
 
 TOP = 10
+SHOWN = 100  # characters of a value
 REPEATED = 20  # rows of values that come again, from which a perfect prediction is worth a warning
 
 
@@ -101,9 +103,15 @@ def _top(vocabulary: Vocabulary, rows: int) -> list[dict[str, Any]]:
         return []
     most = min(TOP, len(vocabulary.counts))
     counts, clicks = vocabulary.counts[:most], vocabulary.clicks[:most]
+    found = zip(vocabulary.values.slice(0, most).to_pylist(), counts, clicks, strict=True)
     return [
-        {"value": value, "count": int(count), "share": int(count) / rows, "click_rate": int(click) / int(count)}
-        for value, count, click in zip(vocabulary.values.slice(0, most).to_pylist(), counts, clicks, strict=True)
+        {
+            "value": value if len(value) <= SHOWN else value[:SHOWN] + "…",
+            "count": int(count),
+            "share": int(count) / rows,
+            "click_rate": int(click) / int(count),
+        }
+        for value, count, click in found
     ]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nasrec_nni.data.folds import stratified_folds
 from nasrec_nni.data.options import PrepareOptions
-from nasrec_nni.data.split_names import LEFT_OUT, SPLITS
+from nasrec_nni.data.split_names import LEFT_OUT
 from nasrec_nni.data.staging import Staged, StagedChunk
 from nasrec_nni.errors import UserError
 
@@ -27,8 +27,9 @@ class Split:
     Attributes:
         name: the rule.
         rows: `N`.
-        parts: `[N]` index into `SPLITS`, or `LEFT_OUT`; None: by the chunk (`given`) or by the row number (`in_order`).
+        parts: `[N]` index into `SPLITS`, or `LEFT_OUT`; None: by the chunk (`given`), its times, or the row number.
         order: `[N]` row numbers, where a rule keeps an order of its own.
+        cuts: times at which val and test begin, for `by_time`.
         negative_rate: share of training rows without a click that stay.
         seed: draws which.
     """
@@ -37,6 +38,7 @@ class Split:
     rows: int
     parts: Parts | None = None
     order: Rows | None = None
+    cuts: tuple[float, float] | None = None
     negative_rate: float = 1.0
     seed: int = 0
 
@@ -45,6 +47,8 @@ class Split:
         size = len(chunk.label)
         if self.parts is not None:
             found = self.parts[start : start + size]
+        elif self.cuts is not None:
+            found = np.searchsorted(self.cuts, np.asarray(chunk.time), "right").astype(np.int8)
         elif chunk.part is not None:
             found = chunk.part
         else:
@@ -97,7 +101,7 @@ def make_split(name: str, staged: Staged, settings: PrepareOptions) -> Split:
         val = (settings.fold + 1) % settings.folds
         found.parts = np.select([folds == settings.fold, folds == val], [2, 1], 0).astype(np.int8)
     elif name == "by_time":
-        found.parts = by_time(staged.column("time"))
+        found.cuts = time_cuts(staged.column("time"))
     return found
 
 
@@ -120,20 +124,27 @@ def _folds(name: str, staged: Staged, folds: int, seed: int) -> Parts:
     return stratified_folds(staged.column("label"), folds, seed)
 
 
-def by_time(times: NDArray[np.float64]) -> Parts:
-    """`[N]`: the first 80 % by time, the next 10 %, the rest. Rows of one moment stay together, in the later part."""
+def time_cuts(times: NDArray[np.float64]) -> tuple[float, float]:
+    """Moments at which validation and test begin: 80 % and 90 % of the rows lie before, or fewer, never a part of
+    the rows of one moment.
+
+    Args:
+        times: `[N]`; their order is lost.
+
+    Raises:
+        UserError: a split would have no row.
+    """
     first, second = _cuts(len(times))
-    ordered = np.partition(times, (first, second))
-    parts = (times >= ordered[first]).astype(np.int8) + (times >= ordered[second])
-    if np.bincount(parts, minlength=len(SPLITS)).min() == 0:
+    times.partition((first, second))
+    val, test = float(times[first]), float(times[second])
+    if not (np.count_nonzero(times < val) and val < test):
         raise UserError(
             "split 'by_time' leaves a split without rows, since rows of one moment stay together",
             value=f"{len(np.unique(times))} different times among {len(times)} rows",
             where="split",
             hint="Give a finer time column, or use --split random",
         )
-    found: Parts = parts.astype(np.int8)
-    return found
+    return val, test
 
 
 def refuse_empty(name: str, sizes: dict[str, int], rows: int) -> None:

@@ -78,16 +78,26 @@ class Staged:
         fields: the categorical ones; their books are finished.
         starts: first row of each chunk, and at last `N`.
         has: which of `EXTRA` the log gives.
+        first: the first value of each numeric column; columns without one are not in it.
     """
 
-    def __init__(self, dense: Sequence[str], fields: Sequence[Field], file: ChunkFile, progress: bool = False) -> None:
+    def __init__(
+        self,
+        dense: Sequence[str],
+        fields: Sequence[Field],
+        file: ChunkFile,
+        missing: Sequence[str] = (),
+        progress: bool = False,
+    ) -> None:
         self.dense = tuple(dense)
         self.fields = tuple(fields)
         self.clicks = 0
         self.starts = [0]
         self.has: tuple[str, ...] = ()
+        self.first: dict[str, float] = {}
         self._file = file
         self._progress = progress
+        self._words = pa.array(["", *missing], pa.string())
 
     @property
     def rows(self) -> int:
@@ -101,6 +111,9 @@ class Staged:
         """Append a chunk's rows and give its values to the books."""
         label = chunk.label.astype(np.uint8)
         arrays: list[NDArray[Any]] = [label, *(_narrow(chunk.dense[name]) for name in self.dense)]
+        for name in self.dense:
+            if name not in self.first and len(known := np.flatnonzero(~np.isnan(chunk.dense[name]))):
+                self.first[name] = float(chunk.dense[name][known[0]])
         for field in self.fields:
             column = log2_bins(chunk.dense[field.name]) if field.bins else chunk.sparse[field.name]
             codes, cells = codes_of(column)
@@ -109,7 +122,7 @@ class Staged:
                 field.book.add(cells)
                 arrays.append(np.array([len(cells)], np.uint32))
             else:
-                starts, places, values = split_cells(cells, field.separator)
+                starts, places, values = split_cells(cells, field.separator, self._words)
                 field.book.add(values)
                 arrays += [starts, places]
         self.has = tuple(name for name in EXTRA if getattr(chunk, name) is not None)
@@ -185,7 +198,7 @@ def stage(source: LogSource, dense: Sequence[str], fields: Sequence[Field], scra
     Raises:
         UserError: a bad row, or no row at all.
     """
-    staged = Staged(dense, fields, ChunkFile(scratch / "chunks"), progress)
+    staged = Staged(dense, fields, ChunkFile(scratch / "chunks"), source.missing_words, progress)
     with tqdm(unit=" rows", unit_scale=True, desc="read", disable=not progress) as bar:
         for chunk in ahead(source.chunks()):
             if not len(chunk.label):

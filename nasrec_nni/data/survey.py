@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from nasrec_nni.data.cells import codes_of, split_cells
 from nasrec_nni.data.fields import dense_names, encoding_of, hash_rows_of
 from nasrec_nni.data.options import per_column
@@ -57,18 +59,19 @@ def survey(source: str, inputs: Iterable[Path | str], options: Mapping[str, Any]
     """
     log, settings = open_source(source, inputs, options)
     columns, _ = open_columns(log, settings)
-    chunks = iter(log.chunks())
+    chunks = log.chunks()
     chunk = next((found for found in chunks if len(found.label)), None)  # a source may leave out rows
     if chunk is None:
         raise UserError("the log has no rows", where=", ".join(map(str, log.inputs)) or "data.inputs")
     kept = dense_names(columns, settings)
     cells = {name: log2_bins(chunk.dense[name]) for name in columns.dense if name not in kept}
     cells |= {name: chunk.sparse[name] for name in columns.sparse}
+    words = pa.array(["", *log.missing_words], pa.string())
     fields = []
     for name, column in cells.items():
         separator = settings.separator.get(name)
         distinct = codes_of(column)[1]
-        values = distinct if separator is None else split_cells(distinct, separator)[2]
+        values = distinct if separator is None else split_cells(distinct, separator, words)[2]
         rows = None if encoding_of(settings, name) == "vocabulary" else hash_rows_of(log, settings, name)
         length = 1 if separator is None else per_column(settings.max_length, name, 16)
         fields.append(FieldLook(len(values), rows, length))

@@ -69,12 +69,15 @@ class Transform:
 class Moments:
     """What a transform is chosen and fitted by: the present training values of one column.
 
+    Sums are about a value of the column, so that a mean far from 0 costs no digits.
+
     Attributes:
         count: how many.
         negative: how many below 0.
         minimum: `inf` if there is none.
         maximum: `-inf` if there is none.
-        mean: 0 if there is none.
+        shift: the value; one for all that are combined.
+        offset: mean less `shift`.
         squares: sum of squared distances from the mean.
     """
 
@@ -82,34 +85,42 @@ class Moments:
     negative: int = 0
     minimum: float = float("inf")
     maximum: float = float("-inf")
-    mean: float = 0.0
+    shift: float = 0.0
+    offset: float = 0.0
     squares: float = 0.0
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> Moments:
+    def of(cls, values: NDArray[np.float64], shift: float = 0.0) -> Moments:
         """Of `[n]` values, none missing."""
         if not len(values):
-            return cls()
-        mean = float(values.mean())
-        squares = float(np.square(values - mean).sum())
+            return cls(shift=shift)
         low, high = float(values.min()), float(values.max())
         negative = int(np.count_nonzero(values < 0)) if low < 0 else 0
-        return cls(len(values), negative, low, high, mean, squares)
+        apart = values - shift
+        offset = float(apart.mean())
+        return cls(len(values), negative, low, high, shift, offset, float(np.square(apart - offset).sum()))
 
     def plus(self, other: Moments) -> Moments:
-        """Of both together (the sums of two parts, combined exactly up to rounding)."""
+        """Of both together."""
         if not other.count:
             return self
+        if not self.count:
+            return other
         count = self.count + other.count
-        apart = other.mean - self.mean
+        apart = other.offset - self.offset
         return Moments(
             count,
             self.negative + other.negative,
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
-            self.mean + apart * other.count / count,
+            self.shift,
+            self.offset + apart * other.count / count,
             self.squares + other.squares + apart * apart * self.count * other.count / count,
         )
+
+    @property
+    def mean(self) -> float:
+        return self.shift + self.offset
 
     @property
     def deviation(self) -> float:
@@ -141,7 +152,7 @@ def fit(name: DenseName, moments: Moments, sample: NDArray[np.float64]) -> Trans
     if name == "standardize":
         if moments.minimum >= moments.maximum:  # all alike, or none: what a sum leaves over is no deviation
             return Transform(name, moments.minimum if moments.count else 0.0)
-        return Transform(name, *_tidy(moments.mean, moments.deviation))
+        return Transform(name, *_tidy(moments.mean, moments.deviation or 1.0))  # 0 if the squares leave float64
     if name == "quantile" and len(sample):
         knots = np.quantile(sample, np.linspace(0, 1, min(KNOTS, max(2, len(sample)))))
         return Transform(name, knots=tuple(map(float, np.maximum.accumulate(knots))))
@@ -149,8 +160,11 @@ def fit(name: DenseName, moments: Moments, sample: NDArray[np.float64]) -> Trans
 
 
 def _tidy(mean: float, deviation: float) -> tuple[float, float]:
-    """Both to the 12th digit of the deviation: the last ones depend on how the log was cut into files and chunks."""
-    unit = 10.0 ** (math.floor(math.log10(deviation)) - 12)
+    """Both to 40 bits below the deviation: what follows depends on how the log was cut into files and chunks.
+
+    On a grid of powers of 2, sums of whole numbers lie on it and decimal fractions hardly ever half way between.
+    """
+    unit = 2.0 ** (math.floor(math.log2(deviation)) - 40)
     return round(mean / unit) * unit, round(deviation / unit) * unit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,13 @@ class DelimitedReader:
     def sample(self, rows: int) -> Mapping[str, Any]:
         """The first rows as strings."""
         taken, size = [], 0
-        for batch in batches(self.path, self.layout, self.names, plain=True, missing=self._missing):
-            taken.append(batch.slice(0, rows - size))
-            size += len(taken[-1])
-            if size >= rows:
-                break
+        # closed by name: an interrupt that comes while a generator is collected is lost
+        with closing(batches(self.path, self.layout, self.names, plain=True, missing=self._missing)) as found:
+            for batch in found:
+                taken.append(batch.slice(0, rows - size))
+                size += len(taken[-1])
+                if size >= rows:
+                    break
         if not taken:
             return {name: pa.array([], pa.string()) for name in self.names}
         table = pa.Table.from_batches(taken)

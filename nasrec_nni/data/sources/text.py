@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def batches(
     plain: bool = False,
     missing: Sequence[str] = (),
     meter: Meter | None = None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Record batches of the columns asked for; an empty field is null.
 
     A column of numbers is float64. If a cell of it is none, it comes as strings from that batch on, so that whoever
@@ -64,9 +65,10 @@ def batches(
                 found = _in_blocks(path, layout, types, untyped, missing, meter)
             else:
                 found = _streamed(path, layout, types if typed else untyped, missing, meter)
-            for batch in found if plain_text else _behind(done, found):
-                done += len(batch)
-                yield batch
+            with closing(found), closing(_behind(0 if plain_text else done, found)) as rest:
+                for batch in rest:
+                    done += len(batch)
+                    yield batch
             return
         except NotPlainError:
             plain_text = False
@@ -78,7 +80,7 @@ def batches(
             typed = False
 
 
-def _behind(rows: int, found: Iterator[Any]) -> Iterator[Any]:
+def _behind(rows: int, found: Iterator[Any]) -> Generator[Any, None, None]:
     """What follows the first `rows` rows. Arrow's own way of skipping counts blank lines as rows."""
     for batch in found:
         passed = min(rows, len(batch))
@@ -118,7 +120,7 @@ def _in_blocks(
     untyped: dict[str, Any],
     missing: Sequence[str],
     meter: Meter | None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """All rows. Raises NotPlainError behind those before the first that cannot be read so."""
     parsing, converting = _parsing(layout), _converting(types, missing)
 
@@ -140,14 +142,17 @@ def _in_blocks(
             raise
         return found.to_batches()
 
-    with opened(path, meter) as stream:
-        for parsed in in_parallel(enumerate(blocks(stream, BLOCK, layout.quoted)), parse):
-            yield from parsed
+    with (
+        opened(path, meter) as stream,
+        closing(in_parallel(enumerate(blocks(stream, BLOCK, layout.quoted)), parse)) as parsed,
+    ):
+        for some in parsed:
+            yield from some
 
 
 def _streamed(
     path: Path, layout: Layout, types: dict[str, Any], missing: Sequence[str], meter: Meter | None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """All rows, line ends within quotes included."""
     reading = _reading(layout, STREAMED, layout.header)
     parsing, converting = _parsing(layout), _converting(types, missing)
