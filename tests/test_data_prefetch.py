@@ -96,7 +96,7 @@ def test_parallel_work_takes_few_items_ahead_and_ends_with_its_reader() -> None:
 def test_an_interrupt_while_work_is_closed_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is raised while a generator is collected would be: hence `closing` where one is left early."""
 
-    def interrupted(pool: ThreadPoolExecutor, *given: object) -> None:
+    def interrupted(pool: ThreadPoolExecutor, **given: object) -> None:
         raise KeyboardInterrupt
 
     def leave_early() -> None:
