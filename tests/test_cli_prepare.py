@@ -16,7 +16,7 @@ from nasrec_nni.cli import main
 from nasrec_nni.cli.fields import add_flag, value_of, words_of
 from nasrec_nni.cli.parser import verb_parser
 from nasrec_nni.cli.verbs.prepare import _options
-from nasrec_nni.data.options import PrepareOptions
+from nasrec_nni.data.preparing.options import PrepareOptions
 from nasrec_nni.errors import UserError
 
 FIELDS = PrepareOptions.model_fields

@@ -14,7 +14,7 @@ import pytest
 from nasrec_nni.data.describing import describe
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
-from nasrec_nni.data.writing import write_vocabulary
+from nasrec_nni.data.preparing.writing import write_vocabulary
 from nasrec_nni.errors import UserError
 
 OPTIONS = {"label": "y", "numeric": ["x"], "categorical": ["c"]}
@@ -185,7 +185,7 @@ def test_how_a_log_is_cut_into_blocks_and_files_makes_no_difference(
     whole = prepare("table", [tmp_path / "log.csv"], tmp_path / "whole", options, progress=False)
     two = prepare("table", [tmp_path / "1.csv", tmp_path / "2.csv"], tmp_path / "two", options, progress=False)
     monkeypatch.setattr("nasrec_nni.data.sources.text.BLOCK", 500)
-    monkeypatch.setattr("nasrec_nni.data.vocabulary.WAITING", 2)
+    monkeypatch.setattr("nasrec_nni.data.preparing.vocabulary.WAITING", 2)
     cut = prepare("table", [tmp_path / "log.csv"], tmp_path / "cut", options, progress=False)
     assert whole.fingerprint == two.fingerprint == cut.fingerprint
     assert (whole.dense[:, 1] == 0).all()

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
-from nasrec_nni.data import vocabulary
 from nasrec_nni.data.encoder import Encoder
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
+from nasrec_nni.data.preparing import vocabulary
 from nasrec_nni.data.sources import text
 
 LEAST = 12  # rows of each label, so that ten folds are possible

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
-from nasrec_nni.data.folds import stratified_folds
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.data.prepared import PreparedSet
-from nasrec_nni.data.splits import time_cuts, uniform
+from nasrec_nni.data.preparing.folds import stratified_folds
+from nasrec_nni.data.preparing.splits import time_cuts, uniform
 from nasrec_nni.errors import UserError
 
 

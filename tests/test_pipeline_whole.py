@@ -145,7 +145,7 @@ def test_the_test_split_is_read_once_per_model_and_seed(finished: tuple[RunFolde
 DOORS = {
     ".test_rows(": {"pipeline/final.py"},
     "._split(": {"data/prepared.py"},
-    "split-": {"data/prepared.py", "data/writing.py"},
+    "split-": {"data/prepared.py", "data/preparing/writing.py"},
 }
 
 

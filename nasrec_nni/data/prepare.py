@@ -10,9 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nasrec_nni.data import reporting
-from nasrec_nni.data.counting import Tally, count
-from nasrec_nni.data.fields import (
+from nasrec_nni.data.manifest import FORMAT
+from nasrec_nni.data.prepared import MANIFEST, PreparedSet, identity, write_stamps
+from nasrec_nni.data.preparing import reporting
+from nasrec_nni.data.preparing.counting import Tally, count
+from nasrec_nni.data.preparing.fields import (
     dense_columns,
     dense_names,
     encoding_of,
@@ -21,17 +23,15 @@ from nasrec_nni.data.fields import (
     hash_rows_of,
     sparse_columns,
 )
-from nasrec_nni.data.manifest import FORMAT
-from nasrec_nni.data.options import PrepareOptions, check_names, check_use, divide, per_column
-from nasrec_nni.data.place import check_place, clear_up, refuse_within
-from nasrec_nni.data.prepared import MANIFEST, PreparedSet, identity, write_stamps
+from nasrec_nni.data.preparing.options import PrepareOptions, check_names, check_use, divide, per_column
+from nasrec_nni.data.preparing.place import check_place, clear_up, refuse_within
+from nasrec_nni.data.preparing.splits import Split, make_split, refuse_empty
+from nasrec_nni.data.preparing.staging import Staged, stage
+from nasrec_nni.data.preparing.vocabulary import build
+from nasrec_nni.data.preparing.writing import write_arrays, write_vocabulary
 from nasrec_nni.data.schema import Schema
 from nasrec_nni.data.sources.base import Columns, LogSource, checked
 from nasrec_nni.data.split_names import SPLITS
-from nasrec_nni.data.splits import Split, make_split, refuse_empty
-from nasrec_nni.data.staging import Staged, stage
-from nasrec_nni.data.vocabulary import build
-from nasrec_nni.data.writing import write_arrays, write_vocabulary
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import folder_in_progress, sha256, write_json
 from nasrec_nni.plugins import registry

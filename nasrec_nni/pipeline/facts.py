@@ -66,7 +66,7 @@ def _prepared(folder: Path) -> DataFacts:
 
 
 def _raw(config: DataConfig) -> DataFacts:
-    from nasrec_nni.data.survey import survey
+    from nasrec_nni.data.preparing.survey import survey
 
     look = survey(config.source, config.inputs, config.options)
     if look.whole:

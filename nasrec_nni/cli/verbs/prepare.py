@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def _options() -> dict[str, dict[str, FieldInfo]]:
     """Options by name and the source that has them: first those for every source, under the empty name."""
-    from nasrec_nni.data.options import PrepareOptions
+    from nasrec_nni.data.preparing.options import PrepareOptions
 
     found: dict[str, dict[str, FieldInfo]] = {name: {"": field} for name, field in PrepareOptions.model_fields.items()}
     for source in (plugin.name for plugin in registry("sources").list() if plugin.problem is None):

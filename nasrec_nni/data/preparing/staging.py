@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from nasrec_nni.data.cells import codes_of, split_cells
 from nasrec_nni.data.prefetch import ahead, in_parallel
-from nasrec_nni.data.scratch import ChunkFile
+from nasrec_nni.data.preparing.scratch import ChunkFile
+from nasrec_nni.data.preparing.vocabulary import Book
 from nasrec_nni.data.sources.base import Chunk, LogSource
 from nasrec_nni.data.transforms import log2_bins
-from nasrec_nni.data.vocabulary import Book
 from nasrec_nni.errors import UserError
 
 T = TypeVar("T")

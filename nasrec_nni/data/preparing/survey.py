@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from nasrec_nni.data.cells import codes_of, split_cells
-from nasrec_nni.data.fields import dense_names, encoding_of, hash_rows_of
-from nasrec_nni.data.options import per_column
 from nasrec_nni.data.prepare import open_columns, open_source
+from nasrec_nni.data.preparing.fields import dense_names, encoding_of, hash_rows_of
+from nasrec_nni.data.preparing.options import per_column
 from nasrec_nni.data.transforms import log2_bins
 from nasrec_nni.errors import UserError
 

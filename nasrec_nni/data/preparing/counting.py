@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrec_nni.data.preparing.splits import Split
+from nasrec_nni.data.preparing.staging import Staged, StagedChunk
+from nasrec_nni.data.preparing.tallies import GROUPS, DenseTally, FieldTally, field_tally
+from nasrec_nni.data.preparing.vocabulary import CLICKS, TEST, TRAIN, VAL
 from nasrec_nni.data.split_names import LEFT_OUT, SPLITS
-from nasrec_nni.data.splits import Split
-from nasrec_nni.data.staging import Staged, StagedChunk
-from nasrec_nni.data.tallies import GROUPS, DenseTally, FieldTally, field_tally
 from nasrec_nni.data.transforms import SAMPLE
-from nasrec_nni.data.vocabulary import CLICKS, TEST, TRAIN, VAL
 
 _GROUP = np.zeros((LEFT_OUT + 1, 2), np.int64)  # by part and label
 _GROUP[0] = TRAIN, CLICKS

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrec_nni.data.preparing.staging import Field
 from nasrec_nni.data.split_names import SPLITS
-from nasrec_nni.data.staging import Field
 from nasrec_nni.data.transforms import Moments
 from nasrec_nni.errors import UserError
 

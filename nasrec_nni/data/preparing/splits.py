@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec_nni.data.folds import stratified_folds
-from nasrec_nni.data.options import PrepareOptions
+from nasrec_nni.data.preparing.folds import stratified_folds
+from nasrec_nni.data.preparing.options import PrepareOptions
+from nasrec_nni.data.preparing.staging import Staged, StagedChunk
 from nasrec_nni.data.split_names import LEFT_OUT
-from nasrec_nni.data.staging import Staged, StagedChunk
 from nasrec_nni.errors import UserError
 
 Rows = NDArray[np.int64]

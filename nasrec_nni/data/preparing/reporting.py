@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec_nni.data.counting import Tally
-from nasrec_nni.data.drift import Sample, of_values
+from nasrec_nni.data.preparing.counting import Tally
+from nasrec_nni.data.preparing.drift import Sample, of_values
+from nasrec_nni.data.preparing.tallies import DenseTally, FieldTally
+from nasrec_nni.data.preparing.vocabulary import CLICKS, TEST, TRAIN, VAL, Vocabulary
 from nasrec_nni.data.schema import Schema, SparseColumn
 from nasrec_nni.data.split_names import SPLITS
-from nasrec_nni.data.tallies import DenseTally, FieldTally
-from nasrec_nni.data.vocabulary import CLICKS, TEST, TRAIN, VAL, Vocabulary
 
 TOP = 10
 SHOWN = 100  # characters of a value
