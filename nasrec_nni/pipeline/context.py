@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -98,10 +99,13 @@ class Context:
             )
             if figure == "auc"
         ]
-        val = prepared.manifest["splits"]["val"]
-        if needs_auc and val["clicks"] in (0, val["rows"]):
+        if needs_auc and _one_class(prepared.manifest["splits"]["val"]):
             raise UserError(
                 "AUC does not exist on the validation split: all its rows have the same label",
                 where=", ".join(needs_auc),
                 hint="Use log_loss, or prepare with another --split",
             )
+
+
+def _one_class(split: Mapping[str, int]) -> bool:
+    return split["clicks"] in (0, split["rows"])
