@@ -16,36 +16,58 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
+from breakdown import added, in_words, profiled, shares
 from measure import Figures, child, in_child, machine, medians, table
 from safetensors.torch import save_file
-from steps import CAP, DENSE, RECIPE, Supernet, batches, heading, sgemm, size_options, sizes_of_space, space_sizes
+from steps import (
+    AUTHORS_DLRM,
+    CAP,
+    DENSE,
+    RECIPE,
+    PlainDLRM,
+    Supernet,
+    batches,
+    described,
+    heading,
+    interleaved,
+    middle,
+    parsed,
+    plain_step,
+    sgemm,
+    size_options,
+    sizes_of_space,
+    space_sizes,
+)
 
+from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.config import SearchConfig
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.data.schema import DenseColumn, Schema, SparseColumn
 from nasrec_nni.data.sources.criteo import ROWS
 from nasrec_nni.data.transforms import Transform
-from nasrec_nni.evaluation import evaluator as evaluation
-from nasrec_nni.evaluation.evaluator import CHUNK, Evaluator
+from nasrec_nni.evaluation.evaluator import Evaluator
 from nasrec_nni.evaluation.supernet import WEIGHTS, SupernetFacts
 from nasrec_nni.profiling import profile
 from nasrec_nni.strategies.sampling import architectures
 
 PUBLISHED = {"head_rows": 256_000, "score_rows": 1_228_800}
-# CPU seconds of the authors' code for a candidate at the published budget, and of a plain DLRM's step beside it
-# (batch 512, sparse gradients, 3.1 million table rows): by both a ratio can be carried to another machine.
-AUTHORS = {"nasrec-full": 4760.0, "nasrec-small": 1380.0}
+AUTHORS = {"nasrec-full": 4760.0, "nasrec-small": 1380.0}  # CPU seconds of their code at the published budget
 BARE, LBFGS, ADAGRAD = "bare forward", "candidate, lbfgs", "candidate, adagrad"
-SHORT = {"candidates": 2, "rounds": 1}
+ATTENTION, OTHER = "attn", "efc"
+WITHOUT = f"{LBFGS}, {OTHER} for {ATTENTION}"
+SHORT = {"candidates": 2, "rounds": 1, "head_rows": 8192, "score_rows": 16_384}
 WRITTEN = 65_536  # rows made at once
+CHUNK = 8192  # rows of a bare forward pass
+Work = Callable[[], "int | tuple[int, dict[str, Any]]"]
 
 
 def made_set(folder: Path, splits: dict[str, int]) -> PreparedSet:
@@ -90,8 +112,10 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.began = self.ended = 0.0
-        for name in [name for name in vars(evaluation) if name.startswith("fit_")]:
-            setattr(evaluation, name, self._timed(getattr(evaluation, name)))
+        for name, module in list(sys.modules.items()):
+            if name.startswith("nasrec_nni.evaluation"):
+                for solver in [entry for entry in vars(module) if entry.startswith("fit_")]:
+                    setattr(module, solver, self._timed(getattr(module, solver)))
 
     def _timed(self, fit: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:
@@ -109,11 +133,28 @@ def opened(data: str, splits: dict[str, int], supernet: str, head: str, threads:
     return Evaluator(Path(supernet), made_set(Path(data), splits), config)
 
 
-def candidate(data: str, splits: dict[str, int], supernet: str, head: str, count: int, threads: int) -> Any:
+def chosen_from(facts: SupernetFacts, count: int, *, attention: bool = True) -> tuple[list[Architecture], list[int]]:
+    """The first random architectures and their live MACs, with or without another operator in attention's place."""
+    found = architectures(facts.space, 0, count)
+    if not attention:
+        found = [
+            replace(one, blocks=tuple(replace(b, sparse_operator=_other(b.sparse_operator)) for b in one.blocks))
+            for one in found
+        ]
+    return found, [profile(one, facts.sizes).live_macs for one in found]
+
+
+def _other(operator: str | None) -> str | None:
+    return OTHER if operator == ATTENTION else operator
+
+
+def candidate(
+    data: str, splits: dict[str, int], supernet: str, head: str, count: int, threads: int, attention: bool = True
+) -> Work:
     """Scores the first architectures; seconds of its parts are sums over them."""
     evaluator = opened(data, splits, supernet, head, threads)
     watch = Stopwatch()
-    chosen = architectures(evaluator.supernet.facts.space, 0, count)
+    chosen, macs = chosen_from(evaluator.supernet.facts, count, attention=attention)
 
     def run() -> tuple[int, dict[str, Any]]:
         parts = {"features": 0.0, "head": 0.0, "scoring": 0.0}
@@ -121,19 +162,20 @@ def candidate(data: str, splits: dict[str, int], supernet: str, head: str, count
             began = process_time()
             score = evaluator.evaluate(one)
             end = process_time()
+            if not began <= watch.began <= watch.ended <= end:
+                raise RuntimeError("the evaluator called no solver that the stopwatch knows")
             parts["features"] += watch.began - began
             parts["head"] += watch.ended - watch.began
             parts["scoring"] += end - watch.ended
-        return count * (score.head_rows + score.score_rows), parts
+        return count * (score.head_rows + score.score_rows), parts | {"macs": macs}
 
     return run
 
 
-def bare(data: str, splits: dict[str, int], supernet: str, count: int, threads: int) -> Any:
+def bare(data: str, splits: dict[str, int], supernet: str, count: int, threads: int) -> Work:
     """The frozen networks of the same architectures run once over the same rows, and nothing else."""
     evaluator = opened(data, splits, supernet, "lbfgs", threads)
-    facts = evaluator.supernet.facts
-    chosen = architectures(facts.space, 0, count)
+    chosen, macs = chosen_from(evaluator.supernet.facts, count)
     prepared = made_set(Path(data), splits)
     sources = [Batches(prepared, rows, CHUNK, None) for rows in (evaluator.head_rows, evaluator.score_rows)]
 
@@ -146,12 +188,31 @@ def bare(data: str, splits: dict[str, int], supernet: str, count: int, threads: 
                 for step in range(len(source)):
                     batch = source.batch(0, step)
                     rows += len(network(batch.dense, batch.sparse))
-        return rows, {"macs": [profile(one, facts.sizes).live_macs for one in chosen]}
+        return rows, {"macs": macs}
 
     return run
 
 
-WORKS = {"candidate": candidate, "bare": bare}
+def explained(data: str, splits: dict[str, int], supernet: str, count: int, threads: int) -> Work:
+    """What fills the forward pass of one chunk of rows, by the profiler; not a timed work."""
+    evaluator = opened(data, splits, supernet, "lbfgs", threads)
+    source = Batches(made_set(Path(data), splits), evaluator.score_rows, CHUNK, None)
+    chosen, _ = chosen_from(evaluator.supernet.facts, count)
+
+    @torch.no_grad()
+    def run() -> tuple[int, dict[str, Any]]:
+        batch = source.batch(0, 0)
+        found = []
+        for one in chosen:
+            network = evaluator.supernet.network(one)
+            network(batch.dense, batch.sparse)
+            found.append(shares(profiled(lambda network=network: network(batch.dense, batch.sparse))))  # type: ignore[misc]
+        return count * len(batch.label), {"shares": added(found)}
+
+    return run
+
+
+WORKS: dict[str, Callable[..., Work]] = {"candidate": candidate, "bare": bare, "explained": explained}
 
 
 def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -161,49 +222,63 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     print("making rows", file=sys.stderr)
     made_set(data, splits)
     found: dict[str, Any] = {}
-    gflops = []
+    gflops, dlrm = [], []
+    yardstick, source = plain_step(PlainDLRM(options.rows)), batches(512)
     for space in options.spaces:
         print(f"{space}: making a supernet", file=sys.stderr)
         made_supernet(work / space, space, options.rows, space_sizes(options))
         given = {"data": str(data), "splits": splits, "supernet": str(work / space)}
         given |= {"count": options.candidates, "threads": options.threads}
-        works = {LBFGS: ("candidate", {"head": "lbfgs"}), ADAGRAD: ("candidate", {"head": "adagrad"}), BARE: ("bare", {})}
+        works: dict[str, tuple[str, dict[str, Any]]] = {
+            LBFGS: ("candidate", {"head": "lbfgs"}),
+            ADAGRAD: ("candidate", {"head": "adagrad"}),
+            BARE: ("bare", {}),
+        }
+        if ATTENTION in described(space).sparse_operators:
+            works[WITHOUT] = ("candidate", {"head": "lbfgs", "attention": False})
         rounds: dict[str, list[Figures]] = {name: [] for name in works}
         for number in range(options.rounds):
             gflops.append(sgemm())
+            dlrm.append(middle(interleaved({"": yardstick}, source, 5)[""]).cpu)
             for name in random.Random(number).sample(list(works), len(works)):
                 work_name, more = works[name]
                 rounds[name].append(in_child(Path(__file__), work_name, given | more))
                 print(f"{space}, round {number + 1}: {name}: {rounds[name][-1].cpu_seconds:.1f} s", file=sys.stderr)
-        found[space] = {name: [asdict(figures) for figures in every] for name, every in rounds.items()}
+        works_of = {name: [asdict(figures) for figures in every] for name, every in rounds.items()}
+        explaining = in_child(Path(__file__), "explained", given)
+        found[space] = {"works": works_of, "shares": explaining.extra["shares"]}
     keys = ("head_rows", "score_rows", "rows", "candidates", "rounds", "threads")
     facts = {key: getattr(options, key) for key in keys}
-    return {"spaces": found, "gflops": gflops, "options": facts, "machine": machine()}
+    return {"spaces": found, "gflops": gflops, "dlrm_ms": dlrm, "options": facts, "machine": machine()}
 
 
 def words(found: dict[str, Any]) -> str:
     """CPU seconds a candidate."""
-    options, gflops = found["options"], sorted(found["gflops"])[len(found["gflops"]) // 2]
+    options, gflops = found["options"], median(found["gflops"])
     count, rows = options["candidates"], options["head_rows"] + options["score_rows"]
-    head = ("a candidate", "CPU s", "× bare", "features", "head fit", "scoring", "wall s", "GFLOP/s", "of sgemm")
-    head = (*head, "peak MiB", "private", "before")
+    seconds_head = ("a candidate", "CPU s", "× bare", "features", "head fit", "scoring", "wall s")
+    head = (*seconds_head, "GFLOP/s", "of sgemm", "peak MiB", "private", "before")
     texts = []
-    for space, works in found["spaces"].items():
-        middle = {name: medians([Figures(**one) for one in every]) for name, every in works.items()}
-        macs = sum(middle[BARE].extra["macs"])
+    for space, content in found["spaces"].items():
+        works = content["works"]
+        middle_of = {name: medians([Figures(**one) for one in every]) for name, every in works.items()}
         lines = []
-        for name, f in middle.items():
+        for name, f in middle_of.items():
             parts = [f"{f.extra[key] / count:.2f}" if key in f.extra else "" for key in ("features", "head", "scoring")]
-            rate = 2e-9 * macs * rows / f.cpu_seconds
-            seconds = (f"{f.cpu_seconds / count:.2f}", f"{f.cpu_seconds / middle[BARE].cpu_seconds:.2f}", *parts)
+            rate = 2e-9 * sum(f.extra["macs"]) * rows / f.cpu_seconds
+            seconds = (f"{f.cpu_seconds / count:.2f}", f"{f.cpu_seconds / middle_of[BARE].cpu_seconds:.2f}", *parts)
             memory = (f.peak_mib, f.private_mib, f.before_peak_mib)
             work = (f"{f.wall_seconds / count:.2f}", f"{rate:.0f}", f"{rate / gflops:.0%}")
             lines.append((name, *seconds, *work, *(f"{mib:,.0f}" for mib in memory)))
         text = f"{space}\n\n{table(head, lines)}"
+        macs = sum(middle_of[BARE].extra["macs"])
         floor = 2e-9 * macs / count * rows / gflops
         text += f"\n\n{1e-6 * macs / count:.2f} M live MACs on average; floor by sgemm {floor:.2f} s"
+        text += f"\nforward pass under the profiler: {in_words(content['shares'])}"
         if {key: options[key] for key in PUBLISHED} == PUBLISHED and space in AUTHORS:
-            text += f"; the authors' code on the machine of its measurements: {AUTHORS[space]:,.0f} s"
+            own = 1e3 * middle_of[LBFGS].cpu_seconds / count / median(found["dlrm_ms"])
+            theirs = 1e3 * AUTHORS[space] / AUTHORS_DLRM
+            text += f"\nin steps of DLRM: {own:,.0f}, the authors' code {theirs:,.0f}: {theirs / own:.1f} times"
         texts.append(text)
     return "\n\n".join(texts)
 
@@ -223,11 +298,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=CAP, help="table rows of a field at most")
     parser.add_argument("--work", type=Path, help="folder for what is made; all of it is removed again")
-    options = parser.parse_args(given)
-    if options.short:
-        vars(options).update(SHORT)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    options = parsed(parser, given, SHORT)
     if options.work:
         options.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
@@ -237,7 +308,9 @@ def main(given: list[str] | None = None) -> None:
         return
     print(heading(found["machine"], found["gflops"]))
     o = found["options"]
-    print(f"last layer on {o['head_rows']:,} rows, score on {o['score_rows']:,}; {o['candidates']} candidates a process\n")
+    print(
+        f"last layer on {o['head_rows']:,} rows, score on {o['score_rows']:,}; {o['candidates']} candidates a process\n"
+    )
     print(words(found))
 
 

@@ -18,10 +18,22 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import torch
 from measure import machine, table
 from pytorch_lightning.callbacks import Callback
-from steps import DENSE, Parts, Step, batches, cap_for, heading, interleaved, middle, plain_step, sgemm, size_options
+from steps import (
+    DENSE,
+    Parts,
+    Step,
+    batches,
+    cap_for,
+    heading,
+    interleaved,
+    middle,
+    parsed,
+    plain_step,
+    sgemm,
+    size_options,
+)
 from torch import Tensor, nn
 
 from nasrec_nni.baselines.settings import BaselineSettings
@@ -30,7 +42,7 @@ from nasrec_nni.data.batch import Batch
 from nasrec_nni.data.sources.criteo import ROWS
 from nasrec_nni.operators.loss import click_loss
 from nasrec_nni.operators.optimizers import build_optimizer
-from nasrec_nni.plugins import registry, resolve
+from nasrec_nni.plugins import registry
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.module import ClickModule, refuse_not_finite
 from nasrec_nni.training.trainer import make_trainer, quiet
@@ -47,8 +59,7 @@ def built(name: str, cap: int, *, sparse: bool) -> nn.Module:
     settings = BaselineSettings(
         embedding_init=0.01, sparse_gradients=sparse, max_rows_per_field=cap, hidden=HIDDEN, cross_layers=3
     )
-    found = registry("baselines").load(name)
-    build: Callable[..., nn.Module] = resolve(found) if isinstance(found, str) else found
+    build: Callable[..., nn.Module] = registry("baselines").load(name)
     return build(DENSE, ROWS, settings).train()
 
 
@@ -129,12 +140,17 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
                 found.append({"model": model, "batch": batch, "rows": rows, "steps": told})
             print(f"{model}, batch {batch}: done", file=sys.stderr)
     keys = ("batch", "rows", "models", "repeats", "seed", "threads")
-    return {"models": found, "gflops": gflops, "options": {key: getattr(options, key) for key in keys}, "machine": machine()}
+    return {
+        "models": found,
+        "gflops": gflops,
+        "options": {key: getattr(options, key) for key in keys},
+        "machine": machine(),
+    }
 
 
 def words(found: dict[str, Any]) -> str:
-    head = ("", "table rows", "samples/CPU s", "× hand", "CPU ms", "× fewest rows", "forward", "backward", "optimizer")
-    head = (*head, "wall ms")
+    head = ("", "table rows", "samples/CPU s", "× hand", "CPU ms", "× fewest rows")
+    times = ("forward", "backward", "optimizer", "wall ms")
     texts = []
     for batch in found["options"]["batch"]:
         for model in found["options"]["models"]:
@@ -150,7 +166,7 @@ def words(found: dict[str, Any]) -> str:
                     grown = (f"{s['cpu']:.1f}", f"{s['cpu'] / fewest[name]['cpu']:.2f}")
                     shown = parts if name != LIGHTNING else [""] * 3
                     lines.append((name, f"{one['rows']:,}", *rate, *grown, *shown, f"{s['wall']:.1f}"))
-            texts.append(f"{model}, batch {batch}\n\n{table(head, lines)}")
+            texts.append(f"{model}, batch {batch}\n\n{table((*head, *times), lines)}")
     return "\n\n".join(texts)
 
 
@@ -159,13 +175,11 @@ def main(given: list[str] | None = None) -> None:
     size_options(parser, batch=None)
     parser.add_argument("--batch", type=int, nargs="+", default=[512, 4096])
     parser.add_argument("--models", nargs="+", default=["dlrm", "deepfm", "dcnv2"])
-    parser.add_argument("--rows", type=int, nargs="+", default=[44_000, 3_100_000], help="of all tables together, about")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[44_000, 3_100_000], help="of all tables together, about"
+    )
     parser.add_argument("--repeats", type=int, default=15)
-    options = parser.parse_args(given)
-    if options.short:
-        vars(options).update(SHORT)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    options = parsed(parser, given, SHORT)
     found = measured(options)
     if options.json:
         print(json.dumps(found, indent=2))

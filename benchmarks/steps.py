@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean, median
 from time import perf_counter, process_time
@@ -32,11 +33,13 @@ from nasrec_nni.operators.optimizers.adagrad import Adagrad
 from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes, profile
-from nasrec_nni.training.module import refuse_not_finite
 
 DENSE = 13
 CAP = 500_000  # rows a field at most, as in the authors' search
 GEMM = 1024
+# CPU ms that such a DLRM took a step (batch 512, 3.1 million table rows) beside the measured figures of the authors'
+# code: a figure of theirs in steps of DLRM can be carried to another machine.
+AUTHORS_DLRM = 27.6
 # The published recipe at a rate at which random labels cannot make a weight diverge; a step costs the same.
 RECIPE = Recipe.model_validate({"preset": "published", "learning_rate": 1e-3})
 
@@ -96,20 +99,30 @@ class Step:
 
 
 def interleaved(
-    steps: dict[Hashable, Step], batches: Sequence[Batch], repeats: int, seed: int = 0
+    steps: dict[Hashable, Step],
+    given: Mapping[Hashable, Sequence[Batch]] | Sequence[Batch],
+    repeats: int,
+    seed: int = 0,
 ) -> dict[Hashable, list[Parts]]:
     """Every step `repeats` times, each round in another order, after a round that is not measured.
 
     The unmeasured round touches optimizer state for the first time, for which the system has to find memory.
+
+    Args:
+        steps: by name.
+        given: batches of all steps, or of each by its name.
+        repeats: timed rounds.
+        seed: of the orders and of which batch a step gets.
     """
     found: dict[Hashable, list[Parts]] = {name: [] for name in steps}
     order = random.Random(seed)
     for number in range(repeats + 1):
         for name in order.sample(list(steps), len(steps)):
             step = steps[name]
+            source = given[name] if isinstance(given, Mapping) else given
             for _ in range(step.warm if number else 0):
-                step.run(order.choice(batches))
-            parts = step.run(order.choice(batches))
+                step.run(order.choice(source))
+            parts = step.run(order.choice(source))
             if number:
                 found[name].append(parts)
     return found
@@ -169,6 +182,7 @@ class Supernet:
     """
 
     def __init__(self, name: str, cap: int, **sizes: Any) -> None:
+        warnings.filterwarnings("ignore", ".*is found to be not a nn.Module.*", RuntimeWarning)  # NNI, when imported
         from nasrec_nni.search_spaces.space import NASRecSpace
         from nasrec_nni.strategies.one_shot.strategies import SingleOperatorAnyConnection
 
@@ -185,6 +199,7 @@ class Supernet:
 
     def step(self, draw: Callable[[], Path]) -> Step:
         """A step along what `draw` gives; drawing, counting work and finding live parts are in the forward pass."""
+        from nasrec_nni.training.module import refuse_not_finite
 
         def loss(batch: Batch) -> Tensor:
             liveness.cache_clear()  # a training hardly ever meets a path twice
@@ -326,6 +341,17 @@ def size_options(parser: argparse.ArgumentParser, batch: int | None = 512) -> No
     parser.add_argument("--json", action="store_true", help="every figure")
 
 
+def parsed(parser: argparse.ArgumentParser, given: list[str] | None, short: dict[str, Any]) -> argparse.Namespace:
+    """The options, with the defaults of the short form if it is asked for; threads and seed are set."""
+    options = parser.parse_args(given)
+    if options.short:
+        parser.set_defaults(**short)
+        options = parser.parse_args(given)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    return options
+
+
 def space_sizes(options: argparse.Namespace) -> dict[str, Any]:
     """What the options say of a space; unset ones are the space's own."""
     widths = {"dense_widths": options.dense_widths, "sparse_rows": options.sparse_rows}
@@ -341,7 +367,5 @@ def sizes_of_space(parser: argparse.ArgumentParser) -> None:
 
 def heading(machine: dict[str, Any], gflops: Iterable[float]) -> str:
     """The machine in a line."""
-    return (
-        f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']:.1f}, torch {machine['versions']['torch']}; "
-        f"sgemm {median(gflops):.0f} GFLOP/s"
-    )
+    where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load']:.1f}"
+    return f"{where}, torch {machine['versions']['torch']}; sgemm {median(gflops):.0f} GFLOP/s"

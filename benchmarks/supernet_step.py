@@ -15,12 +15,14 @@ import sys
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
+from breakdown import added, in_words, profiled, shares
 from measure import MIB, child, in_child, machine, table
 from steps import (
+    AUTHORS_DLRM,
     CAP,
     Parts,
     PlainDLRM,
@@ -33,6 +35,7 @@ from steps import (
     heading,
     interleaved,
     middle,
+    parsed,
     plain_step,
     sgemm,
     size_options,
@@ -52,6 +55,8 @@ ATTENTION, OTHER = "attn", "efc"
 DLRM = "own DLRM, sparse gradient"
 SUPERNET, ALONE, LEAN = "supernet", "standalone", "standalone, torch's Adagrad"
 WITHOUT = f"supernet, {OTHER} for {ATTENTION}"
+AUTHORS = {"nasrec-full": 2902.0, "nasrec-small": 1110.0}  # CPU ms of a mean step of their code, rows as by default
+PROFILED = 5  # architectures whose steps the profiler sees
 SHORT = {"architectures": 6, "repeats": 2}
 
 
@@ -101,7 +106,9 @@ class Measuring:
             times = interleaved(steps, self.batches, self.options.repeats, self.options.seed + numbers[0])
             dlrm = middle(times.pop(DLRM)).as_dict()
             for number in numbers:
-                own = {key[1]: middle(times[key]).as_dict() for key in times if isinstance(key, tuple) and key[0] == number}
+                own = {
+                    key[1]: middle(times[key]).as_dict() for key in times if isinstance(key, tuple) and key[0] == number
+                }
                 found.append(self._facts(number) | {"steps": own | {DLRM: dlrm}})
             print(f"{len(found)} of {self.options.architectures} architectures", file=sys.stderr)
         return found
@@ -120,13 +127,15 @@ class Measuring:
         macs = profile(path, self.supernet.sizes).live_macs
         return {"macs": macs, "steps": {name: middle(every).as_dict() for name, every in times.items()}}
 
-    def profile(self) -> str:
-        """torch.profiler's table of one step, the most expensive operations first."""
-        step = self.supernet.step(lambda: self.path(0))
-        step.run(self.batches[0])
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
-            step.run(self.batches[1])
-        return str(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=60))
+    def profiles(self) -> tuple[dict[str, float], str]:
+        """Mean shares of steps of the first architectures, and torch.profiler's table of the last of them."""
+        found = []
+        for number in range(min(PROFILED, self.options.architectures)):
+            step = self.supernet.step(lambda number=number: self.path(number))  # type: ignore[misc]
+            step.run(self.batches[0])
+            profiler = profiled(lambda step=step: step.run(self.batches[1]))  # type: ignore[misc]
+            found.append(shares(profiler))
+        return added(found), str(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=60))
 
 
 def memory(space: str, rows: int, batch: int, steps: int, sizes: dict[str, Any], threads: int) -> Callable[[], Any]:
@@ -152,27 +161,28 @@ def memory(space: str, rows: int, batch: int, steps: int, sizes: dict[str, Any],
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """All figures: of each architecture, and of the full path."""
     spaces: dict[str, Any] = {}
+    profiles: list[str] = []
     for name in options.spaces:
         print(f"{name}: building", file=sys.stderr)
         work = Measuring(name, options)
         spaces[name] = {"architectures": work.architectures(), "gflops": work.gflops}
         if options.full_repeats:
             spaces[name]["full_path"] = work.full_path()
-        if options.profile:
-            options.profile.write_text(work.profile())
+        spaces[name]["shares"], text = work.profiles()
+        profiles.append(f"{name}\n{text}")
         del work
         if options.memory:
             given = {"space": name, "rows": options.rows, "batch": options.batch, "steps": options.memory}
             given |= {"sizes": space_sizes(options), "threads": options.threads}
             figures = in_child(Path(__file__), "memory", given)
             spaces[name]["memory"] = {"peak_mib": figures.peak_mib, **figures.extra}
+    if options.profile:
+        options.profile.write_text("\n".join(profiles))
     keys = ("batch", "rows", "architectures", "repeats", "seed", "threads")
     return {"spaces": spaces, "options": {key: getattr(options, key) for key in keys}, "machine": machine()}
 
 
-def line(
-    name: str, several: list[dict[str, Any]], kind: str, macs: str, gflops: float, batch: int
-) -> tuple[str, ...]:
+def line(name: str, several: list[dict[str, Any]], kind: str, macs: str, gflops: float, batch: int) -> tuple[str, ...]:
     """A row of the table: means of one kind of step over some architectures, medians of its ratios to others."""
     names = Parts.__dataclass_fields__
     own = [Parts(**{key: one["steps"][kind][key] for key in names}) for one in several]
@@ -181,7 +191,11 @@ def line(
     rate = 1e-6 * training_flop(work, batch) / sum(one.cpu for one in own)
 
     def ratio(other: str) -> str:
-        pairs = [(a.cpu, one["steps"][other]["cpu"]) for a, one in zip(own, several, strict=True) if other in one["steps"]]
+        if kind == WITHOUT and other == ALONE:  # another architecture
+            return ""
+        pairs = [
+            (a.cpu, one["steps"][other]["cpu"]) for a, one in zip(own, several, strict=True) if other in one["steps"]
+        ]
         return f"{median(a / b for a, b in pairs):.2f}" if pairs else ""
 
     times = (parts.cpu, middle_of, parts.forward, parts.backward, parts.optimizer, parts.wall)
@@ -191,8 +205,8 @@ def line(
 
 def words(found: dict[str, Any]) -> str:
     batch = found["options"]["batch"]
-    head = ("", "n", "mean ms", "median", "forward", "backward", "optimizer", "wall", "× alone", "× DLRM")
-    head = (*head, "MMACs", "GFLOP/s", "of sgemm")
+    times = ("mean ms", "median", "forward", "backward", "optimizer", "wall")
+    head = ("", "n", *times, "× alone", "× DLRM", "MMACs", "GFLOP/s", "of sgemm")
     texts = []
     for space, content in found["spaces"].items():
         every, gflops = content["architectures"], median(content["gflops"])
@@ -203,9 +217,7 @@ def words(found: dict[str, Any]) -> str:
             for name, some in (("with attention", apart), ("without", plain)):
                 kinds = (SUPERNET, ALONE) if some else ()
                 lines += [line(f"{kind}: {name}", some, kind, "macs", gflops, batch) for kind in kinds]
-            lines.append(line(WITHOUT, apart, WITHOUT, "macs_without_attention", gflops, batch)[:8] + (
-                "", *line(WITHOUT, apart, WITHOUT, "macs_without_attention", gflops, batch)[9:]
-            ))
+            lines.append(line(WITHOUT, apart, WITHOUT, "macs_without_attention", gflops, batch))
         full = content.get("full_path")
         if full:
             lines += [line(f"{kind}: full path", [full], kind, "macs", gflops, batch) for kind in (SUPERNET, ALONE)]
@@ -214,11 +226,17 @@ def words(found: dict[str, Any]) -> str:
         shown = f"{median(one['cpu'] for one in dlrm):.1f}"
         lines.append((DLRM, str(len(dlrm)), shown, shown, *cells, "", "1.00", "", "", ""))
         texts.append(f"{space}\n\n{table(head, lines)}")
+        floor = mean(training_flop(one["macs"], batch) for one in every) * 1e-6 / gflops
+        texts[-1] += f"\n\nfloor by sgemm: {floor:.1f} ms a step; under the profiler: {in_words(content['shares'])}"
+        if space in AUTHORS:
+            own = mean(one["steps"][SUPERNET]["cpu"] for one in every) / median(one["cpu"] for one in dlrm)
+            theirs = AUTHORS[space] / AUTHORS_DLRM
+            texts[-1] += f"\nin steps of DLRM: {own:.1f}, the authors' code {theirs:.1f}: {theirs / own:.1f} times"
         if "memory" in content:
             m = content["memory"]
             rest = m["peak_mib"] - m["table_mib"] - m["touched_state_mib"]
             texts[-1] += (
-                f"\n\npeak memory {m['peak_mib']:,.0f} MiB: table {m['table_mib']:,.0f}, its optimizer's touched rows "
+                f"\npeak memory {m['peak_mib']:,.0f} MiB: table {m['table_mib']:,.0f}, its optimizer's touched rows "
                 f"{m['touched_state_mib']:,.0f}, all else {rest:,.0f}"
             )
     return "\n\n".join(texts)
@@ -238,12 +256,8 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--full-repeats", type=int, default=2, help="timed full-path steps, 0 for none")
     parser.add_argument("--rows", type=int, default=CAP, help="table rows of a field at most")
     parser.add_argument("--memory", type=int, default=0, metavar="STEPS", help="peak of a process that trains so long")
-    parser.add_argument("--profile", type=Path, metavar="FILE", help="torch.profiler's table of one step of the last space")
-    options = parser.parse_args(given)
-    if options.short:
-        vars(options).update(SHORT)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="torch.profiler's table of one step of each space")
+    options = parsed(parser, given, SHORT)
     found = measured(options)
     if options.json:
         print(json.dumps(found, indent=2))

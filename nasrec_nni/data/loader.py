@@ -14,6 +14,8 @@ from nasrec_nni.data.batch import Batch
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.data.shuffle import Shuffle
 
+WINDOW = 8192  # rows
+
 
 class Batches:
     """All of `rows`, once an epoch.
@@ -58,6 +60,8 @@ class Batches:
         self._drop_last = drop_last
         self._pin = pin
         self._shuffle: tuple[int, Shuffle] | None = None
+        self._steps = max(1, WINDOW // batch)  # whose order is computed together: a call costs as much as 2,000 rows
+        self._window: tuple[tuple[int, int], NDArray[np.int64]] | None = None
         self.epoch = 0
         self.start = 0
 
@@ -72,7 +76,12 @@ class Batches:
             return self._rows[first:last]
         if self._shuffle is None or self._shuffle[0] != epoch:
             self._shuffle = epoch, Shuffle(len(self._rows), self._seed, epoch)
-        return self._rows.take(self._shuffle[1].at(np.arange(first, last)))
+        window = step // self._steps
+        begin = window * self._steps * self._batch
+        if self._window is None or self._window[0] != (epoch, window):
+            end = min(begin + self._steps * self._batch, len(self._rows))
+            self._window = (epoch, window), self._rows.take(self._shuffle[1].at(np.arange(begin, end)))
+        return self._window[1][first - begin : last - begin]
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch at an address, whatever was read before.
