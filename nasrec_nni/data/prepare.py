@@ -115,18 +115,16 @@ def prepare(
     if progress:
         for note in log.notes:
             print(note, file=sys.stderr)
-    with (
-        folder_in_progress(out, lambda: check_place(out, overwrite)) as folder,
-        TemporaryDirectory(dir=folder) as scratch,
-    ):
-        fields = fields_of(log, columns, settings, Path(scratch))
-        staged = stage(log, dense_names(columns, settings), fields, Path(scratch), progress)
-        split = make_split(log.split, staged, settings)
-        manifest, schema = _write(log, columns, settings, staged, split, folder)
+    with folder_in_progress(out, lambda: check_place(out, overwrite)) as folder:
+        with TemporaryDirectory(dir=folder) as scratch:
+            fields = fields_of(log, columns, settings, Path(scratch))
+            staged = stage(log, dense_names(columns, settings), fields, Path(scratch), progress)
+            split = make_split(log.split, staged, settings)
+            manifest, schema = _write(log, columns, settings, staged, split, folder)
         manifest |= {"source": source, "command": command, "warnings": [*log.warnings, *manifest["warnings"]]}
         manifest["fingerprint"] = identity(schema, manifest["files"])
-        write_json(folder / MANIFEST, manifest)
         write_stamps(folder, manifest["files"])
+        write_json(folder / MANIFEST, manifest)  # last: a folder that has one is whole
     if progress:
         for warning in manifest["warnings"]:
             print(f"warning: {warning}", file=sys.stderr)
