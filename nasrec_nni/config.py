@@ -12,6 +12,7 @@ TableRows = Annotated[int, Field(ge=2, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Model(BaseModel):
@@ -158,9 +159,12 @@ class SearchConfig(Model):
     candidates: Positive = Field(200, description="architectures to score")
     in_flight: Positive = Field(1, description="asked before the first of them is told")
     objective: str = Field("log_loss", description="objective plug-in")
-    head: Literal["lbfgs", "adagrad"] = Field("lbfgs", description="how the last layer is refitted")
+    head: Literal["lbfgs", "newton", "adagrad"] = Field("lbfgs", description="how the last layer is refitted")
     head_rows: Positive = Field(32_768, description="training rows the last layer is refitted on")
-    head_ridge: NotNegative = Field(1e-2, description="lbfgs: pull towards the supernet's shared last layer")
+    head_ridge: NotNegative = Field(1e-2, description="lbfgs, newton: pull towards the supernet's shared last layer")
+    features: Literal["float32", "bfloat16"] = Field(
+        "float32", description="inputs of the last layer are kept so for the refit; bfloat16 takes half the memory"
+    )
     score_rows: Positive | None = Field(None, description="validation rows of the score, all if unset")
 
 
@@ -191,6 +195,10 @@ class Config(Model):
     seed: Seed = Field(0, description="of everything that is drawn")
     threads: Positive | None = Field(None, description="CPU threads of torch, all cores if unset")
     device: str = Field("auto", description="auto, cpu, cuda")
+    devices: Positive = Field(1, description="processes that share each training batch: one a GPU, or on CPU cores")
+    precision: Precision = Field(
+        "32-true", description="of training: 32-true, or bf16-mixed (weights and sums stay float32)"
+    )
     data: DataConfig = Field(default_factory=lambda: DataConfig())
     space: SpaceConfig = Field(default_factory=lambda: SpaceConfig())
     supernet: SupernetConfig = Field(default_factory=lambda: SupernetConfig())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -44,6 +45,10 @@ class UserError(Exception):
             text += f". {self.hint}"
         return text
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process's error is told by this one."""
+        return _restored, (type(self), self.__dict__)
+
     def as_dict(self) -> dict[str, object]:
         """The same, for `--json`."""
         fields = ("what", "where", "allowed", "hint")
@@ -64,6 +69,13 @@ class UserErrors(UserError):
 
     def as_dict(self) -> dict[str, object]:
         return {"message": self.message, "errors": [error.as_dict() for error in self.errors]}
+
+
+def _restored(kind: type[UserError], content: dict[str, Any]) -> UserError:
+    error = kind.__new__(kind)
+    error.__dict__.update(content)
+    error.args = (error.message,)
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

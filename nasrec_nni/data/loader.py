@@ -32,6 +32,7 @@ class Batches:
         seed: None for the order of `rows`, else a permutation by (seed, epoch).
         drop_last: leave out an incomplete last batch.
         pin: tensors in pinned memory, from which a GPU copies without making the CPU wait.
+        part: (i, n) gives part i, from 0, of each batch cut into n; all parts in their order are the batch.
 
     Attributes:
         epoch: which one the next iteration gives.
@@ -46,6 +47,7 @@ class Batches:
         seed: int | None,
         drop_last: bool = False,
         pin: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         if batch < 1:
             raise ValueError(f"a batch needs at least one row, got {batch}")
@@ -59,6 +61,7 @@ class Batches:
         self._seed = seed
         self._drop_last = drop_last
         self._pin = pin
+        self._part = part
         self._shuffle: tuple[int, Shuffle] | None = None
         self._steps = max(1, WINDOW // batch)  # whose order is computed together: a call costs as much as 2,000 rows
         self._window: tuple[tuple[int, int], NDArray[np.int64]] | None = None
@@ -83,6 +86,10 @@ class Batches:
             self._window = (epoch, window), self._rows.take(self._shuffle[1].at(np.arange(begin, end)))
         return self._window[1][first - begin : last - begin]
 
+    def _own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        number, parts = self._part
+        return rows[len(rows) * number // parts : len(rows) * (number + 1) // parts]
+
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch at an address, whatever was read before.
 
@@ -91,7 +98,7 @@ class Batches:
         """
         if not 0 <= step < len(self):
             raise IndexError(f"step {step} of {len(self)}")
-        rows = self._chosen(epoch, step)
+        rows = self._own(self._chosen(epoch, step))
         dense = self._dense.take(rows, axis=0) if self._dense.shape[1] else np.zeros((len(rows), 1), np.float32)
         return Batch(
             self._tensor(dense),

@@ -23,6 +23,7 @@ from nasrec_nni.files import fingerprint, read_json, sha256, write_json
 
 MANIFEST = "manifest.json"
 STAMPS = ".verified.json"  # sizes and times of files whose hashes were found right
+ARRAYS = ("dense", "sparse", "label", "weight")
 HEADER = 128  # bytes before the elements in a .npy file
 NEEDED = ("dense.npy", "sparse.npy", "label.npy", "split-train.npy", "split-val.npy", "split-test.npy", "schema.json")
 
@@ -48,11 +49,23 @@ class PreparedSet:
         self.manifest = manifest
         self.fingerprint: str = manifest["fingerprint"]
         self.facts: dict[str, Any] = manifest["facts"]
+        self._map()
+
+    def _map(self) -> None:
+        folder = self.folder
         self.dense: NDArray[np.float32] = _mapped(folder / "dense.npy")
         self.sparse: NDArray[np.int32] = _mapped(folder / "sparse.npy")
         self.label: NDArray[np.float32] = _mapped(folder / "label.npy")
-        weighted = "weight.npy" in manifest["files"]
+        weighted = "weight.npy" in self.manifest["files"]
         self.weight: NDArray[np.float32] | None = _mapped(folder / "weight.npy") if weighted else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process of this machine: it maps the arrays itself."""
+        return {name: value for name, value in self.__dict__.items() if name not in ARRAYS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._map()
 
     @classmethod
     def load(cls, folder: Path | str, *, verify: bool = True) -> PreparedSet:

@@ -42,7 +42,7 @@ class Head(nn.Module):
     def forward(self, dense: Tensor, sparse: Rows) -> Tensor:
         """`[B, w]`, `[B, E, r]` to logits `[B]`."""
         weights = self.vector(dense.shape[1], sparse.tensor.shape[2] - sparse.merger_rows, sparse.merger_rows)
-        return torch.addmv(take(self.bias, 1), features(dense, sparse), weights)
+        return torch.addmv(take(self.bias, 1), features(dense, sparse).to(weights.dtype), weights)
 
 
 def features(dense: Tensor, sparse: Rows) -> Tensor:

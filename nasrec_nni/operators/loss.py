@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,7 +16,10 @@ def click_loss(logits: Tensor, label: Tensor, weight: Tensor | None = None) -> T
         weight: `[B]`, above 0: `Σ w l / Σ w`, so a row of weight 3 counts as three equal ones; None if all count as
             one.
     """
+    if logits.dtype in (torch.bfloat16, torch.float16):  # of mixed precision
+        logits = logits.float()
     if weight is None:
         return F.binary_cross_entropy_with_logits(logits, label)
     losses = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
-    return (losses @ weight) / weight.sum()
+    # not `@`, which mixed precision would take in half precision
+    return torch.dot(losses, weight) / weight.sum()

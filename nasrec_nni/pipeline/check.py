@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ def _parts(config: Config, searches: bool) -> Iterator[Iterable[UserError]]:
     yield _seeds(config.retrain.seeds, "retrain.seeds")
     yield _caps(config)
     yield _device(config.device)
+    yield _devices(config)
     if config.retrain.top_k > config.search.candidates:
         yield [
             UserError(
@@ -192,3 +194,23 @@ def _device(name: str) -> list[UserError]:
         return []
     hint = "Set device: cpu, or install a GPU build of torch (see the README)"
     return [UserError("torch sees no GPU", value=name, where="device", hint=hint)]
+
+
+def _devices(config: Config) -> Iterator[UserError]:
+    if config.devices == 1:
+        return
+    import torch
+
+    gpus = torch.cuda.device_count() if config.device != "cpu" else 0
+    there = gpus or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    if config.devices > there:
+        what = "more processes than GPUs" if gpus else "more processes than CPU cores"
+        yield UserError(what, value=config.devices, where="devices", allowed=f"at most {there}")
+    for where, recipe in (("supernet", config.supernet.recipe), ("retrain", config.retrain.recipe)):
+        if recipe.batch % config.devices:
+            yield UserError(
+                "a batch cannot be split evenly over the processes",
+                value=recipe.batch,
+                where=f"{where}.recipe.batch",
+                allowed=f"multiples of devices ({config.devices})",
+            )

@@ -123,7 +123,8 @@ class _Planner:
         speed = self._searched_speed(sizes, self.config.supernet.recipe)
         each = rows * speed.forward_row * self._mean_macs(sizes) + HEAD_PASSES * fit_pass(head_rows, features)
         table = self._table(self.config.supernet.max_rows_per_field)
-        memory = PROCESS_MIB + (table + 2 * head_rows * features) * FLOAT
+        kept = 1.0 if settings.features == "float32" else 0.5
+        memory = PROCESS_MIB + (table + head_rows * features * kept) * FLOAT
         return StagePlan("search", settings.candidates * each, memory, settings.candidates * 4 / 2**10)
 
     def retrain(self) -> StagePlan:

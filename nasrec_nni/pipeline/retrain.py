@@ -55,6 +55,8 @@ def _train(model: Model, seed: int, folder: Path, context: Context) -> None:
         progress=context.progress,
         tensorboard=context.folder.tensorboard / "retrain" / model.folder / f"seed-{seed}",
         device=context.config.device,
+        devices=context.config.devices,
+        precision=context.config.precision,
     )
     predictions = predict(network.to(context.device), prepared, val_rows)
     save_predictions(folder / "val.npy", predictions)

@@ -41,12 +41,14 @@ def stages(config: Config, prepared: str | None = None) -> list[Stage]:
         prepared: fingerprint of the prepared set that the config names, if it names one.
     """
     content = config.model_dump(mode="json")
-    keys = {
+    keys: dict[str, dict[str, Any]] = {
         "data": {"prepared": prepared} if prepared is not None else {"data": _raw(config)},
         "supernet": _unwatched({"seed": config.seed, "space": content["space"], "supernet": content["supernet"]}),
         "search": {"search": content["search"]},
         "retrain": {"retrain": content["retrain"]},
     }
+    if config.precision != "32-true":  # records older than the key are of 32-true
+        keys["supernet"]["precision"] = keys["retrain"]["precision"] = config.precision
     found: list[Stage] = []
     for name in STAGES:
         found.append(Stage(name, keys[name], found[-1] if found else None))

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from nasrec_nni.config import Recipe
+from nasrec_nni.config import Precision, Recipe
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, read_json, sha256, sweep, write_json
+from nasrec_nni.operators.ranks import total
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
+from nasrec_nni.training.launch import here, launch, refuse_uneven
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.module import ClickModule
 from nasrec_nni.training.trainer import make_trainer, on_gpu, quiet
@@ -37,7 +39,7 @@ class FitResult:
         epochs: trained.
         steps: optimizer steps.
         train_rows: rows of the training split (an epoch leaves out the last, incomplete batch).
-        cpu_seconds: of the process, validation included; time lost by a kill is not counted.
+        cpu_seconds: of the process or processes, validation included; time lost by a kill is not counted.
         wall_seconds: the same by the clock.
         val_log_loss: of the best epoch.
         val_auc: of the best epoch, None if the validation rows hold one class.
@@ -69,6 +71,8 @@ def fit(
     tensorboard: Path | None = None,
     checkpoint_every: int = 1000,
     device: str = "auto",
+    devices: int = 1,
+    precision: Precision = "32-true",
 ) -> FitResult:
     """Train `network` in place; it ends with the weights of its best validation epoch.
 
@@ -87,6 +91,9 @@ def fit(
         tensorboard: folder of event files.
         checkpoint_every: steps.
         device: `auto`, `cpu`, `cuda`.
+        devices: processes that share each batch; with several, `network` and `prepared` must be picklable, and the
+            steps are those of one process with the same batch up to rounding (and other draws of dropout).
+        precision: as of `make_trainer`.
 
     Raises:
         UserError: no rows, another training's folder, a damaged file, or the training diverged.
@@ -96,13 +103,36 @@ def fit(
         if not len(rows):
             raise UserError(f"the {name} split has no rows", where=str(prepared.folder))
     identity = _identity(network, prepared, recipe, seed, train_rows, val_rows)
+    if precision != "32-true":
+        identity["precision"] = precision
     if (folder / RESULT).exists():
+        return _finished(network, folder, identity)
+    if devices > 1 and here().count == 1:
+        refuse_uneven(len(train_rows), recipe.batch, devices)
+        launch(
+            fit,
+            devices,
+            network=network,
+            prepared=prepared,
+            recipe=recipe,
+            seed=seed,
+            folder=folder,
+            train_rows=np.asarray(train_rows),
+            val_rows=np.asarray(val_rows),
+            progress=progress,
+            tensorboard=tensorboard,
+            checkpoint_every=checkpoint_every,
+            device=device,
+            devices=devices,
+            precision=precision,
+        )
         return _finished(network, folder, identity)
     sweep(folder)
 
     # an incomplete batch is not trained on (NASRec, authors' implementation), unless there is no other
-    drop_last = len(train_rows) >= recipe.batch
-    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last, pin=on_gpu(device))
+    drop_last, rank = len(train_rows) >= recipe.batch, here()
+    part = rank.number, rank.count
+    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last, pin=on_gpu(device), part=part)
     loader = ResumableLoader(batches)
     module = ClickModule(network, recipe, len(batches) * recipe.epochs, prepared.negative_rate)
     end = EpochEnd(ValidationRows(prepared, val_rows), recipe, folder / WEIGHTS)
@@ -116,6 +146,8 @@ def fit(
         tensorboard=tensorboard,
         first_step=keeper.saved_steps(),
         device=device,
+        devices=devices,
+        precision=precision,
     )
     network.train()
     with torch.random.fork_rng(devices=[]), guarded(keeper.path), quiet():
@@ -127,12 +159,14 @@ def fit(
         epochs=len(end.history),
         steps=end.history[-1]["steps"],
         train_rows=len(train_rows),
-        cpu_seconds=round(end.cpu_seconds, 3),
+        cpu_seconds=round(total(end.cpu_seconds), 3),
         wall_seconds=round(end.wall_seconds, 3),
         val_log_loss=best["val_log_loss"],
         val_auc=best["val_auc"],
         history=end.history,
     )
+    if rank.number:
+        return result
     proof = {"identity": identity, "sha256": sha256(folder / WEIGHTS)}
     write_json(folder / RESULT, asdict(result) | proof)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)

@@ -21,6 +21,7 @@ from nasrec_nni.training import checkpoint as checkpoints
 from nasrec_nni.training.loader import ResumableLoader
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOOK_EVERY = 16  # steps between two looks of several processes at each other's signals
 
 
 class Interrupted(BaseException):
@@ -39,7 +40,8 @@ class CheckpointKeeper(Checkpoint):
     after its validation: Lightning's restart between the two would skip what belongs to the end of the epoch.
 
     A first SIGINT or SIGTERM waits for the end of the step (of the validation, if one runs), saves and raises
-    Interrupted; a second one stops at once, with the last checkpoint kept.
+    Interrupted; a second one stops at once, with the last checkpoint kept. Several processes of one training agree on
+    the step, at every 16th.
 
     Args:
         path: the checkpoint's folder.
@@ -97,7 +99,9 @@ class CheckpointKeeper(Checkpoint):
     ) -> None:
         if batch_idx + 1 == trainer.num_training_batches:
             return
-        if self._signal is not None or trainer.global_step % self.every == 0:
+        due = trainer.global_step % self.every == 0
+        look = trainer.world_size == 1 or trainer.global_step % LOOK_EVERY == 0
+        if due or (look and self._asked(trainer)):
             self._position = (trainer.current_epoch, batch_idx + 1)
             self._save(trainer)
 
@@ -113,8 +117,15 @@ class CheckpointKeeper(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
-        if self._signal is not None:
-            raise Interrupted(self._signal)
+        if number := self._asked(trainer):
+            raise Interrupted(number)
+
+    def _asked(self, trainer: Trainer) -> int:
+        """The signal that has come to any process of this training, 0 for none; every one must ask."""
+        number = self._signal or 0
+        if trainer.world_size == 1:
+            return number
+        return int(trainer.strategy.reduce(torch.tensor(number, device=trainer.strategy.root_device), reduce_op="max"))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
@@ -130,14 +141,16 @@ class CheckpointKeeper(Checkpoint):
 class StepSeed(Callback):
     """Seeds torch before each step by (seed, step), so that dropout is the same after a resume.
 
-    Ours: otherwise the state of every device's generator would have to be stored.
+    Ours: otherwise the state of every device's generator would have to be stored. Each rank has numbers of its own.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        number = (self.seed * 0x9E3779B97F4A7C15 + trainer.global_step) % 2**63
+        number = (
+            self.seed * 0x9E3779B97F4A7C15 + trainer.global_step + trainer.global_rank * 0xD1B54A32D192ED03
+        ) % 2**63
         # not torch.manual_seed: where CUDA is not in use it records a stack trace each time, half a millisecond
         torch.default_generator.manual_seed(number)
         if pl_module.device.type == "cuda":

@@ -13,6 +13,7 @@ from nasrec_nni.config import Recipe
 from nasrec_nni.data.batch import Batch
 from nasrec_nni.operators.loss import click_loss
 from nasrec_nni.operators.optimizers import NotFiniteError, build_optimizer
+from nasrec_nni.operators.ranks import share
 from nasrec_nni.training.schedule import build_schedule
 
 LOG_EVERY = 50  # steps between two scalars in TensorBoard
@@ -39,7 +40,8 @@ class ClickModule(LightningModule):
     The network learns the logit of the whole log: in the sampled rows the odds of a click are `1 / negative_rate`
     times as high, so their loss is taken at `logit − log(negative_rate)`.
 
-    The mean of the losses since `take_train_loss` is a part of the checkpoint.
+    The mean of the losses since `take_train_loss` is a part of the checkpoint; with several processes it is that of
+    rank 0's rows.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, steps: int, negative_rate: float = 1.0) -> None:
@@ -52,7 +54,7 @@ class ClickModule(LightningModule):
         self._loss_weight: Tensor | float = 0.0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean binary cross-entropy of one batch, by weight.
+        """Mean binary cross-entropy of one batch, by weight; one rank's share of it with several processes.
 
         Raises:
             NotFiniteError: the loss is infinite or not a number; nothing is updated.
@@ -68,7 +70,7 @@ class ClickModule(LightningModule):
         rows = 1.0 if batch.weight is None else batch.weight.sum().double()
         self._loss_sum = self._loss_sum.to(value.device) + value * rows
         self._loss_weight = self._loss_weight + rows
-        return loss
+        return loss * share(batch.weight)
 
     def take_train_loss(self) -> float:
         """Mean loss since the last call, by weight; under negative sampling that of the sampled rows."""

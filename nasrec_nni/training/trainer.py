@@ -14,8 +14,11 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from nasrec_nni.config import Precision
 from nasrec_nni.training.checkpoint import SafeCheckpointIO
+from nasrec_nni.training.launch import here
 from nasrec_nni.training.progress import Progress
+from nasrec_nni.training.strategy import RankStrategy
 
 # "GPU available: …", "`Trainer.fit` stopped: …", tips; NNI's "Model 1 fails to be executed" before our own error
 LOGGERS = {"pytorch_lightning": logging.WARNING, "lightning_fabric": logging.WARNING, "nni": logging.CRITICAL}
@@ -24,6 +27,7 @@ NOISE = (
     ".*smaller than the logging interval.*",
     ".*GPU available but not used.*",
     ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 on torch 2.13
+    ".*It is recommended to use `self.log\\(.*sync_dist=True.*",  # every rank validates on all rows
     ".*resuming from a checkpoint that ended before the epoch ended.*",  # ResumableLoader starts at the right batch
 )
 
@@ -59,6 +63,8 @@ def make_trainer(
     tensorboard: Path | None = None,
     first_step: int | None = None,
     device: str = "auto",
+    devices: int = 1,
+    precision: Precision = "32-true",
     kind: Callable[..., Trainer] = Trainer,
     **more: Any,
 ) -> Trainer:
@@ -72,8 +78,10 @@ def make_trainer(
         tensorboard: folder of the event files; none are written without it.
         first_step: of a resumed training; later points of an earlier attempt are dropped from TensorBoard.
         device: `auto`, `cpu`, `cuda`.
+        devices: processes of this training; with several, this one must be a rank of `launch`.
+        precision: `32-true`, or `bf16-mixed` for bfloat16 where autocast takes it; weights stay float32.
         kind: makes the Trainer; NNI's evaluator wants its own traced class.
-        more: any other argument of Lightning's Trainer (`devices`, `strategy`, `precision`, …).
+        more: any other argument of Lightning's Trainer.
 
     Clipping is the optimizer's; validation is a callback's.
     """
@@ -84,10 +92,12 @@ def make_trainer(
     settings: dict[str, Any] = {
         "default_root_dir": str(folder),
         "max_epochs": epochs,
-        "callbacks": [*callbacks, *([Progress()] if progress else [])],
+        "callbacks": [*callbacks, *([Progress()] if progress and here().number == 0 else [])],
         "logger": logger,
         "accelerator": device,
-        "devices": 1,
+        "devices": devices,
+        "strategy": RankStrategy() if devices > 1 else "auto",
+        "precision": precision,
         "plugins": [SafeCheckpointIO()],
         "enable_progress_bar": False,
         "enable_model_summary": False,

@@ -107,7 +107,8 @@ class EpochEnd(Callback):
                 where="recipe.monitor",
                 allowed="log_loss",
             )
-        if self.judge.see(trainer.current_epoch, figure, optimizer):
+        better = self.judge.see(trainer.current_epoch, figure, optimizer)
+        if better and trainer.is_global_zero:
             state = {name: value.detach().cpu() for name, value in pl_module.network.state_dict().items()}
             with atomic_path(self.weights) as temporary:
                 save_file(state, temporary)

@@ -25,10 +25,12 @@ from nasrec_nni.data.shuffle import Shuffle
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
 from nasrec_nni.files import atomic_path, sweep
 from nasrec_nni.operators.optimizers import NotFiniteError, sparse_gradients_for
+from nasrec_nni.operators.ranks import total
 from nasrec_nni.search_spaces.space import NASRecSpace
 from nasrec_nni.strategies.one_shot.strategies import PathStrategy
 from nasrec_nni.strategies.one_shot.training import SupernetTraining
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training, same_training
+from nasrec_nni.training.launch import here, launch, refuse_uneven
 from nasrec_nni.training.loader import ResumableLoader
 from nasrec_nni.training.trainer import make_trainer, on_gpu, quiet
 
@@ -96,12 +98,26 @@ def train_supernet(
     identity = _identity(config, prepared)
     if (folder / FACTS).exists():
         return _finished(folder, identity)
+    devices, rank = config.devices, here()
+    rows = prepared.rows("train")
+    if devices > 1 and rank.count == 1:
+        refuse_uneven(len(rows), recipe.batch, devices)
+        launch(
+            train_supernet,
+            devices,
+            config=config,
+            prepared=prepared,
+            folder=folder,
+            progress=progress,
+            tensorboard=tensorboard,
+        )
+        return _finished(folder, identity)
     sweep(folder)
     torch.manual_seed(config.seed)
     space = make_space(config, prepared)
-    rows = prepared.rows("train")
     pin = on_gpu(config.device)
-    batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last=len(rows) >= recipe.batch, pin=pin)
+    drop_last, part = len(rows) >= recipe.batch, (rank.number, rank.count)
+    batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last, pin, part)
     loader = ResumableLoader(batches)
     steps = len(batches) * recipe.epochs
     strategy = PathStrategy(
@@ -122,6 +138,8 @@ def train_supernet(
         tensorboard=tensorboard,
         first_step=keeper.saved_steps(),
         device=config.device,
+        devices=devices,
+        precision=config.precision,
         kind=Trainer,
         val_check_interval=min(settings.validate_every, len(batches)),
     )
@@ -136,7 +154,10 @@ def train_supernet(
     with guarded(keeper.path), quiet():
         strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
         _refuse_not_finite(strategy.supernet)
-    training = clock.state_dict() | {
+    seconds = clock.state_dict()
+    training = {
+        "cpu_seconds": total(seconds["cpu_seconds"]),
+        "wall_seconds": seconds["wall_seconds"],
         "steps": steps,
         "rows_per_epoch": len(batches) * recipe.batch,
         "row_macs": strategy.oneshot_module.row_macs,
@@ -150,6 +171,8 @@ def _identity(config: Config, prepared: PreparedSet) -> dict[str, Any]:
     """What must be the same for two calls to be one training."""
     found = config.model_dump(mode="json", include={"seed", "space", "supernet"}) | {"data": prepared.fingerprint}
     found["supernet"] = {name: value for name, value in found["supernet"].items() if name not in WATCHING}
+    if config.precision != "32-true":
+        found["precision"] = config.precision
     return found
 
 
@@ -171,11 +194,13 @@ def _finish(
     folder: Path, supernet: NASRecSpace, prepared: PreparedSet, training: dict[str, Any], identity: dict[str, Any]
 ) -> SupernetFacts:
     weights = {name: parameter.detach().contiguous() for name, parameter in supernet.named_parameters()}
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
     facts = SupernetFacts(
         supernet.description, supernet.sizes, supernet.table, prepared.fingerprint, training, identity
     )
+    if here().number:
+        return facts
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
     facts.write(folder)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return facts

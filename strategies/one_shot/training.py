@@ -14,6 +14,7 @@ from nasrec_nni.config import Recipe
 from nasrec_nni.data.batch import Batch
 from nasrec_nni.operators.loss import click_loss
 from nasrec_nni.operators.optimizers import build_optimizer
+from nasrec_nni.operators.ranks import share
 from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.training.module import refuse_not_finite
 from nasrec_nni.training.schedule import build_schedule
@@ -57,7 +58,7 @@ class SupernetTraining(LightningModule):  # type: ignore[misc]
         loss = click_loss(logits + self.shift if self.shift else logits, batch.label, batch.weight)
         refuse_not_finite(loss.detach(), self.trainer.global_step)
         self.log("supernet/loss", loss, prog_bar=True)
-        return loss
+        return loss * share(batch.weight)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """One fixed architecture on one batch; figures are means over all of them."""

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nasrec_nni.operators.optimizers.exchange import exchange
 from nasrec_nni.operators.optimizers.gradients import Block, chunks, collect, total_norm
+from nasrec_nni.operators.ranks import ranks
 from nasrec_nni.operators.slices import SliceTape
 
 CHUNK = 1 << 21  # elements, 8 MiB of float32: what one list operation may hold as temporaries
@@ -28,8 +30,9 @@ class TouchedOptimizer(torch.optim.Optimizer):
         clip: largest global norm of the gradients, 0 for none.
         tape: where the slices of this step's weights are, if the model runs on slices.
 
-    One step: sum the gradients of equal rows; add `l2 · w` for the used part; take the norm over everything used;
-    scale it down to `clip` as `torch.nn.utils.clip_grad_norm_` does; update. L2 comes **before** the clip, because the
+    One step: sum the gradients of equal rows; with several processes, take the mean over them; add `l2 · w` for the
+    used part; take the norm over everything used; scale it down to `clip` as `torch.nn.utils.clip_grad_norm_` does;
+    update. L2 comes **before** the clip, because the
     penalty is a part of the loss (torch's `weight_decay` behind `clip_grad_norm_` would come after it). Unused rows
     and slices have a gradient of zero, so the norm is that of the dense gradient, save for their L2.
 
@@ -66,6 +69,9 @@ class TouchedOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         found = [(group, list(collect(group["params"], self.tape))) for group in self.param_groups]
+        if ranks() > 1:
+            exchange(block for _, blocks in found for block in blocks)
+        found = [(group, [b for b in blocks if b.rows is None or len(b.rows)]) for group, blocks in found]
         gradients = [self._with_l2(group, block) for group, blocks in found for block in blocks]
         if gradients:
             self._clip(gradients)

@@ -54,6 +54,11 @@ def merge_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
     indices, values = gradient._indices()[0], gradient._values()
     if gradient.is_coalesced():
         return indices, values
+    return distinct_rows(indices, values)
+
+
+def distinct_rows(indices: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for rows `[n]` and their values `[n, E]`."""
     if indices.is_cpu:
         rows, inverse = map(torch.from_numpy, np.unique(indices.numpy(), return_inverse=True))
     else:
@@ -62,7 +67,7 @@ def merge_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def collect(parameters: Iterable[nn.Parameter], tape: SliceTape | None) -> Iterator[Block]:
-    """Every block of the step, at most one a parameter.
+    """Every block of the step, at most one a parameter; one of rows may have none.
 
     Raises:
         ValueError: one parameter has a gradient of its own and one on the tape in the same step.
@@ -79,8 +84,7 @@ def collect(parameters: Iterable[nn.Parameter], tape: SliceTape | None) -> Itera
             raise ValueError("a weight was used both whole and by slices in one step")
         if gradient.is_sparse:
             rows, values = merge_rows(gradient)
-            if len(rows):
-                yield Block(parameter, values, rows, False)
+            yield Block(parameter, values, rows, False)
         else:
             yield Block(parameter, gradient, None, True)
 
