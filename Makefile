@@ -19,6 +19,10 @@ bench: install
 	$(BIN)/python benchmarks/prepare.py --log build/bench/log.tsv --rounds 2
 	$(BIN)/python benchmarks/prepare_scaling.py --logs build/bench --rows 50000 200000 800000
 	$(BIN)/python benchmarks/loader.py --rows 200000 --steps 2
+	$(BIN)/python benchmarks/supernet_step.py --short
+	$(BIN)/python benchmarks/candidate.py --short
+	$(BIN)/python benchmarks/retrain_step.py --short
+	$(BIN)/python benchmarks/scaling.py --short
 
 lint: install
 	$(BIN)/pytest tests/test_style.py
