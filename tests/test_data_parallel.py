@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -156,8 +157,9 @@ def trained(logs: dict[str, PreparedSet], tmp_path_factory: pytest.TempPathFacto
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     train_all(logs, one, 1)
     with pytest.MonkeyPatch.context() as patch:
-        # the ranks import this module by its name, which pytest knows without the path
-        patch.syspath_prepend(Path(__file__).parents[__name__.count(".")])
+        # the ranks import this module by its name, which pytest knows without the path; last, since beside the
+        # tests lies a folder of the package's name that is not the installed package
+        patch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[__name__.count(".")])])
         launch(train_all, 2, logs=logs, folder=two, devices=2)
     return one, two
 
@@ -230,7 +232,7 @@ def refused(number: int) -> None:
 
 
 def test_an_error_of_one_rank_ends_all_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[__name__.count(".")])
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[__name__.count(".")])])
     monkeypatch.setattr("nasrec_nni.training.launch.GRACE", 0.1)
     with pytest.raises(UserErrors, match="x: not a number, got 5\nnor this"):
         launch(refused, 2, number=5)
