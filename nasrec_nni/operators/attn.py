@@ -10,6 +10,7 @@ from nasrec_nni.operators.inputs import Inputs, Limits
 from nasrec_nni.operators.linear import LAYER_NORM_EPS, RowMap, xavier
 
 INNER_NORM_WEIGHT = 0.17  # LN_INIT of the authors' implementation
+HEAD_WIDTH = 2  # what the compiled kernel of attention serves
 
 
 class Attention(nn.Module):
@@ -49,6 +50,24 @@ class Attention(nn.Module):
     def _attend(self, rows: Tensor) -> Tensor:
         batch, count, width = rows.shape
         projected = F.linear(rows, self.in_weight, self.in_bias)
-        query, key, value = projected.view(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value)
-        return self.out(attended.transpose(1, 2).reshape(batch, count, width))  # type: ignore[no-any-return]
+        parts = projected.view(batch, count, 3, self.heads, width // self.heads)
+        return self.out(attended_heads(parts).reshape(batch, count, width))  # type: ignore[no-any-return]
+
+
+def attended_heads(projected: Tensor) -> Tensor:
+    """Scaled dot-product attention of each head: query, key, value `[B, S, 3, H, w]` to `[B, S, H, w]`."""
+    if _has_kernel(projected):
+        from nasrec_nni.operators.kernels.attention import HeadsOfTwo  # numba takes half a second to import
+
+        return HeadsOfTwo.apply(projected)  # type: ignore[no-any-return,no-untyped-call]
+    query, key, value = projected.permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+
+
+def _has_kernel(projected: Tensor) -> bool:
+    return (
+        projected.shape[-1] == HEAD_WIDTH
+        and projected.is_cpu
+        and projected.dtype == torch.float32
+        and not torch.compiler.is_compiling()  # an exported network consists of torch's operations
+    )

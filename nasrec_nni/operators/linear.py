@@ -55,8 +55,12 @@ class Tail(nn.Module):
 
 
 def multiply_add(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
-    """`total + x @ weight` for matrices; `total` may be None, a bias or a running sum."""
-    return x @ weight if total is None else torch.addmm(total, x, weight)
+    """`total + x @ weight` for matrices; `total` may be None, a bias or a running sum, which is then written over."""
+    if total is None:
+        return x @ weight
+    if total.dim() == 1:  # a bias
+        return torch.addmm(total, x, weight)
+    return total.addmm_(x, weight)
 
 
 class ColumnMap(nn.Module):
