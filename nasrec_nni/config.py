@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
@@ -70,6 +78,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# Keys of a recipe that earlier versions did not have. Identities of trainings and stages are made of a recipe's values.
+LATER = ("embedding_optimizer", "embedding_epsilon")
+
+
 class Recipe(Model):
     """How a network is trained. `preset` fills every key that is not given.
 
@@ -81,7 +93,11 @@ class Recipe(Model):
     optimizer: Literal["adagrad", "adam"] = Field("adagrad", description="touches only used rows and slices")
     learning_rate: Rate = Field(0.12, description="peak learning rate")
     embedding_learning_rate: Rate | None = Field(None, description="of the tables, if another")
+    embedding_optimizer: Literal["adagrad", "rowwise-adagrad", "adam"] | None = Field(
+        None, description="of the tables, if another; rowwise-adagrad keeps one number a row, adam is lazy"
+    )
     epsilon: Rate = Field(1e-2, description="of the optimizer")
+    embedding_epsilon: Rate | None = Field(None, description="of the tables, if another")
     batch: Positive = Field(512, description="rows a step")
     epochs: Positive = Field(1, description="most passes over the training split")
     schedule: Literal["cosine", "constant", "plateau"] = Field("cosine", description="learning rate over time")
@@ -103,6 +119,12 @@ class Recipe(Model):
         if isinstance(preset, str) and preset in PRESETS:
             return PRESETS[preset] | given
         return given
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Later keys only where they are set, so that what earlier versions have stored goes on being the same."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if value is not None or key not in LATER}
 
 
 def _published(given: Any) -> Any:
@@ -151,9 +173,18 @@ class SupernetConfig(Model):
         return self
 
 
-class SearchConfig(Model):
-    """Search in the trained supernet."""
+# What a candidate may cost; `published` is NASRec, authors' implementation (SPEC section 7).
+BUDGETS: dict[str, dict[str, Any]] = {
+    "published": {"head": "adagrad", "head_rows": 256_000, "score_rows": 1_228_800},
+}
 
+
+class SearchConfig(Model):
+    """Search in the trained supernet. `preset` fills every key that is not given."""
+
+    preset: Literal["published"] | None = Field(
+        None, description="published: the authors' head, head_rows and score_rows"
+    )
     algorithm: str = Field("regularized-evolution", description="search plug-in")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the algorithm")
     candidates: Positive = Field(200, description="architectures to score")
@@ -166,6 +197,23 @@ class SearchConfig(Model):
         "float32", description="inputs of the last layer are kept so for the refit; bfloat16 takes half the memory"
     )
     score_rows: Positive | None = Field(None, description="validation rows of the score, all if unset")
+    early_rejection: Rate | None = Field(
+        None,
+        description="give up a candidate that is so many standard errors behind the best one on an eighth of the score "
+        "rows (3 is careful); unset: never",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, given: Any) -> Any:
+        preset = given.get("preset") if isinstance(given, dict) else None
+        return BUDGETS[preset] | given if isinstance(preset, str) and preset in BUDGETS else given
+
+    @model_validator(mode="after")
+    def _paired(self) -> SearchConfig:
+        if self.early_rejection is not None and self.objective != "log_loss":
+            raise ValueError("early_rejection compares log losses row by row, so search.objective must be log_loss")
+        return self
 
 
 class RetrainConfig(Model):
@@ -196,6 +244,7 @@ class Config(Model):
     threads: Positive | None = Field(None, description="CPU threads of torch, all cores if unset")
     device: str = Field("auto", description="auto, cpu, cuda")
     devices: Positive = Field(1, description="processes that share each training batch: one a GPU, or on CPU cores")
+    strategy: str = Field("auto", description="how they share it: auto or ddp, both copies that exchange gradients")
     precision: Precision = Field(
         "32-true", description="of training: 32-true, or bf16-mixed (weights and sums stay float32)"
     )

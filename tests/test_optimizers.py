@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,16 @@ from torch import Tensor, nn
 
 from nasrec_nni.config import Recipe
 from nasrec_nni.operators.embedding import FusedEmbedding
-from nasrec_nni.operators.optimizers import Adagrad, Adam, NotFiniteError, build_optimizer, sparse_gradients_for
+from nasrec_nni.operators.optimizers import (
+    Adagrad,
+    Adam,
+    NotFiniteError,
+    RowwiseAdagrad,
+    build_optimizer,
+    sparse_gradients_for,
+)
 from nasrec_nni.operators.slices import SliceTape, take
+from nasrec_nni.training.checkpoint import read_checkpoint, write_checkpoint
 
 STEPS = 100
 F64 = torch.float64
@@ -145,6 +154,62 @@ def test_the_wrong_kind_of_table_for_l2_is_refused() -> None:
         build_optimizer(Small(sparse=False), Recipe(embedding_l2=1e-3))
 
 
+def test_tables_may_have_another_rule() -> None:
+    recipe = Recipe(
+        optimizer="adam", learning_rate=0.01, epsilon=1e-8, clip=0,
+        embedding_optimizer="adagrad", embedding_learning_rate=0.1, embedding_epsilon=1e-2,
+    )  # fmt: skip
+    ours, theirs = twins()
+    train(ours, [build_optimizer(ours, recipe)])
+    rest = list(theirs.layers.parameters())
+    train(theirs, [torch.optim.Adagrad([theirs.table.weight], 0.1, eps=1e-2), torch.optim.Adam(rest, 0.01)])
+    assert_same(ours, theirs, 1e-10)
+
+
+def test_one_clip_spans_several_rules() -> None:
+    recipe = Recipe(learning_rate=0.1, epsilon=1e-2, clip=5.0, embedding_optimizer="rowwise-adagrad")
+    ours, theirs = twins()
+    optimizer = build_optimizer(ours, recipe)
+    norms = train(ours, [optimizer])
+    assert optimizer.state[ours.table.weight]["sum"].shape == (50,)
+    rest = list(theirs.layers.parameters())
+    twin = [RowwiseAdagrad([theirs.table.weight], 0.1, 1e-2), torch.optim.Adagrad(rest, 0.1, eps=1e-2)]
+    expected = train(theirs, twin, clip=5.0)[::2]  # our twin tells its own norm after each of those
+    assert norms == pytest.approx(expected, rel=1e-12)
+    assert min(norms) < 5.0 < max(norms)
+    assert_same(ours, theirs, 1e-10)
+
+
+def test_a_rule_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no update rule 'sgd'; there are adagrad, rowwise-adagrad, adam"):
+        Adagrad([{"params": [nn.Parameter(torch.ones(2))], "rule": "sgd"}])
+
+
+def test_a_group_takes_the_values_of_its_own_rule() -> None:
+    (group,) = Adagrad([{"params": [nn.Parameter(torch.ones(2))], "rule": "adam"}], eps=1e-2).param_groups
+    assert (group["betas"], group["eps"]) == ((0.9, 0.999), 1e-8)
+
+
+def test_a_state_of_an_earlier_version_is_read() -> None:
+    """Its groups name no rule."""
+    model, _ = twins()
+    optimizer = build_optimizer(model, Recipe())
+    stored = optimizer.state_dict()
+    for group in stored["param_groups"]:
+        del group["rule"]
+    optimizer.load_state_dict(stored)
+    train(model, [optimizer], 2)
+
+
+def test_recipes_that_set_no_later_key_are_told_as_before() -> None:
+    """Stored identities of trainings and stages are made of it."""
+    assert not {"embedding_optimizer", "embedding_epsilon"} & set(Recipe().model_dump(mode="json"))
+    chosen = Recipe(embedding_optimizer="rowwise-adagrad")
+    assert chosen.model_dump(mode="json")["embedding_optimizer"] == "rowwise-adagrad"
+    assert Recipe.model_validate(chosen.model_dump(mode="json")) == chosen
+    assert "embedding_optimizer" in chosen.model_dump_json()
+
+
 class Sliced(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -223,8 +288,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("kind", [Adagrad, Adam])
-def test_state_survives_a_round_trip(kind: type[Adagrad] | type[Adam]) -> None:
+@pytest.mark.parametrize("kind", [Adagrad, RowwiseAdagrad, Adam])
+def test_state_survives_a_round_trip(kind: type[Adagrad] | type[RowwiseAdagrad] | type[Adam], tmp_path: Path) -> None:
     whole, _ = twins()
     cut, _ = twins()
     data = batches(20)
@@ -241,6 +306,7 @@ def test_state_survives_a_round_trip(kind: type[Adagrad] | type[Adam]) -> None:
     stored = first.state_dict()
     assert all(type(value) in (int, Tensor) for state in stored["state"].values() for value in state.values())
     second = kind(cut.parameters(), 0.7)
-    second.load_state_dict(stored)
+    write_checkpoint(stored, tmp_path / "state")
+    second.load_state_dict(read_checkpoint(tmp_path / "state"))
     run(cut, second, slice(10, None))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), cut.parameters(), strict=True))

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from nasrec_nni.operators.optimizers.base import TouchedOptimizer
-from nasrec_nni.operators.optimizers.gradients import Block
 from nasrec_nni.operators.slices import SliceTape
 
 
@@ -27,7 +23,24 @@ class Adagrad(TouchedOptimizer):
         tape: of the slices.
     """
 
-    states = ("sum",)
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float = 1e-2,
+        eps: float = 1e-10,
+        *,
+        l2: float = 0.0,
+        clip: float = 0.0,
+        tape: SliceTape | None = None,
+    ) -> None:
+        super().__init__(parameters, "adagrad", {"lr": lr, "eps": eps, "l2": l2}, clip=clip, tape=tape)
+
+
+class RowwiseAdagrad(TouchedOptimizer):
+    """Adagrad with one sum a row: `s += mean over the row of g²` (fbgemm's EXACT_ROWWISE_ADAGRAD).
+
+    Meant for tables: their state takes `N` numbers in place of `N · E`. Arguments as of `Adagrad`.
+    """
 
     def __init__(
         self,
@@ -39,18 +52,4 @@ class Adagrad(TouchedOptimizer):
         clip: float = 0.0,
         tape: SliceTape | None = None,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "eps": eps, "l2": l2}, clip=clip, tape=tape)
-
-    def update(
-        self,
-        group: dict[str, Any],
-        blocks: list[Block],
-        wholes: list[dict[str, Any]],
-        weights: list[Tensor],
-        parts: dict[str, list[Tensor]],
-    ) -> None:
-        gradients = [block.gradient for block in blocks]
-        torch._foreach_addcmul_(parts["sum"], gradients, gradients, value=1.0)
-        roots: Any = torch._foreach_sqrt(parts["sum"])
-        torch._foreach_add_(roots, group["eps"])
-        torch._foreach_addcdiv_(weights, gradients, roots, value=-group["lr"])
+        super().__init__(parameters, "rowwise-adagrad", {"lr": lr, "eps": eps, "l2": l2}, clip=clip, tape=tape)

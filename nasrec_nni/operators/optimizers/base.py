@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from torch import Tensor
 
 from nasrec_nni.operators.optimizers.exchange import exchange
+from nasrec_nni.operators.optimizers.fused import Parts, fits
 from nasrec_nni.operators.optimizers.gradients import Block, chunks, collect, total_norm
+from nasrec_nni.operators.optimizers.rules import RULES, Rule
 from nasrec_nni.operators.ranks import ranks
 from nasrec_nni.operators.slices import SliceTape
 
@@ -21,11 +25,21 @@ class NotFiniteError(ArithmeticError):
     """A gradient is infinite or not a number; nothing was updated."""
 
 
+@dataclass(slots=True)
+class _Work:
+    """What a step does to one group: the blocks that kernels know, and the others."""
+
+    group: dict[str, Any]
+    fast: Parts | None
+    others: list[Block]
+
+
 class TouchedOptimizer(torch.optim.Optimizer):
-    """Base of `Adagrad` and `Adam`: dense, sliced and row gradients in one step.
+    """Base of `Adagrad`, `RowwiseAdagrad` and `Adam`: dense, sliced and row gradients in one step.
 
     Args:
-        parameters: as for any torch optimizer; a group may set `lr` and `l2`.
+        parameters: as for any torch optimizer; a group may set `lr`, `l2`, a `rule` of its own and what that one needs.
+        rule: a name in `RULES`.
         defaults: of the groups.
         clip: largest global norm of the gradients, 0 for none.
         tape: where the slices of this step's weights are, if the model runs on slices.
@@ -36,22 +50,40 @@ class TouchedOptimizer(torch.optim.Optimizer):
     penalty is a part of the loss (torch's `weight_decay` behind `clip_grad_norm_` would come after it). Unused rows
     and slices have a gradient of zero, so the norm is that of the dense gradient, save for their L2.
 
+    Float32 on the CPU is updated by compiled kernels, all else by torch's list operations; both are the same up to
+    rounding. Gradients are this optimizer's to overwrite.
+
     `norm` is the norm before clipping. It is always taken: on the CPU a step with a gradient that is not finite
     raises NotFiniteError before anything is changed; on a GPU that would wait for the device at each step.
 
-    State tensors are of the size of their parameter and made at its first use; on the CPU their memory pages stay
-    unused until a row or slice is touched. Numbers are plain ints and floats, so a state can be stored anywhere.
+    State tensors are of the size of their parameter, or of its rows, and made at its first use; on the CPU their
+    memory pages stay unused until a row or slice is touched. Numbers are plain ints and floats, so a state can be
+    stored anywhere.
     """
 
-    states: tuple[str, ...] = ()
-
     def __init__(
-        self, parameters: Iterable[Any], defaults: dict[str, Any], *, clip: float = 0.0, tape: SliceTape | None = None
+        self,
+        parameters: Iterable[Any],
+        rule: str,
+        defaults: dict[str, Any],
+        *,
+        clip: float = 0.0,
+        tape: SliceTape | None = None,
     ) -> None:
-        super().__init__(parameters, {"l2": 0.0} | defaults)
+        self.rule = rule
+        super().__init__(parameters, {"l2": 0.0, "rule": rule} | defaults)
         self.clip = clip
         self.tape = tape
         self.norm: Tensor | None = None
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's; a group with a rule of its own takes that rule's values where it says nothing."""
+        rule = param_group.get("rule", self.rule)
+        if rule not in RULES:
+            raise ValueError(f"no update rule {rule!r}; there are {', '.join(RULES)}")
+        if rule != self.rule:
+            param_group = RULES[rule].values | param_group
+        super().add_param_group(param_group)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -71,13 +103,17 @@ class TouchedOptimizer(torch.optim.Optimizer):
         found = [(group, list(collect(group["params"], self.tape))) for group in self.param_groups]
         if ranks() > 1:
             exchange(block for _, blocks in found for block in blocks)
-        found = [(group, [b for b in blocks if b.rows is None or len(b.rows)]) for group, blocks in found]
-        gradients = [self._with_l2(group, block) for group, blocks in found for block in blocks]
-        if gradients:
-            self._clip(gradients)
-        for group, blocks in found:
-            for some in chunks(blocks, CHUNK):
-                self._update_blocks(group, some)
+        works = [_work(group, [b for b in blocks if b.gradient.numel()]) for group, blocks in found]
+        for work in works:
+            _add_l2(work)
+        scale = self._clip(works)
+        for work in works:
+            if work.fast is not None:
+                rule, states = self._rule(work.group), [self._state(work.group, block) for block in work.fast.blocks]
+                work.fast.find_states(states, rule.states)
+                rule.fused(work.group, work.fast, states, scale)
+            for some in chunks(work.others, CHUNK):
+                self._update_blocks(work.group, some)
         if self.tape is not None:
             self.tape.clear()
         return loss
@@ -88,67 +124,83 @@ class TouchedOptimizer(torch.optim.Optimizer):
         if self.tape is not None:
             self.tape.zero_grad()
 
-    def _with_l2(self, group: dict[str, Any], block: Block) -> Tensor:
-        if group["l2"]:
-            block.gradient.add_(block.part(block.parameter), alpha=group["l2"])
-        return block.gradient
-
-    def _clip(self, gradients: list[Tensor]) -> None:
-        self.norm = norm = total_norm(gradients)
+    def _clip(self, works: list[_Work]) -> float:
+        """Take the norm and scale the gradients of the other blocks; what the kernels have to scale theirs by."""
+        gradients = [block.gradient for work in works for block in work.others]
+        fast = [work.fast for work in works if work.fast is not None]
+        if not gradients and not fast:
+            return 1.0
+        if not fast:
+            norm = total_norm(gradients)
+        else:
+            squares = sum(parts.squares() for parts in fast)
+            squares += total_norm(gradients).item() ** 2 if gradients else 0.0
+            norm = torch.tensor(math.sqrt(squares))
+        self.norm = norm
         if norm.is_cuda:
             if self.clip:
-                torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
-            return
+                torch._foreach_mul_(gradients, self._scale(norm))
+            return 1.0
         size = norm.item()
-        if not np.isfinite(size):
+        if not math.isfinite(size):
             raise NotFiniteError(f"the norm of the gradients is {size}")
-        if self.clip and size > self.clip:
-            # the scale in the gradients' own precision, as clip_grad_norm_ has it
-            torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        if not self.clip or size <= self.clip:
+            return 1.0
+        scale = self._scale(norm)
+        if gradients:
+            torch._foreach_mul_(gradients, scale)
+        return scale.item()
+
+    def _scale(self, norm: Tensor) -> Tensor:
+        """In the gradients' own precision, as clip_grad_norm_ has it."""
+        return (self.clip / (norm + 1e-6)).clamp(max=1.0)
 
     def _update_blocks(self, group: dict[str, Any], blocks: list[Block]) -> None:
-        wholes = [self._state(block) for block in blocks]
-        parts = {name: [b.part(whole[name]) for b, whole in zip(blocks, wholes, strict=True)] for name in self.states}
+        rule = self._rule(group)
+        wholes = [self._state(group, block) for block in blocks]
+        parts = {name: [b.part(whole[name]) for b, whole in zip(blocks, wholes, strict=True)] for name in rule.states}
         weights = [block.part(block.parameter) for block in blocks]
-        self.update(group, blocks, wholes, weights, parts)
+        rule.update(group, blocks, wholes, weights, parts)
         for index, block in enumerate(blocks):
             if block.rows is not None:
                 block.put_back(block.parameter, weights[index])
-                for name in self.states:
+                for name in rule.states:
                     block.put_back(wholes[index][name], parts[name][index])
 
-    def _state(self, block: Block) -> dict[str, Any]:
+    def _rule(self, group: dict[str, Any]) -> Rule:
+        return RULES[group.get("rule", self.rule)]  # a state stored by an earlier version names none
+
+    def _state(self, group: dict[str, Any], block: Block) -> dict[str, Any]:
         state: dict[str, Any] = self.state[block.parameter]
         if not state:
+            rule = self._rule(group)
             state["step"] = 0
-            for name in self.states:
-                state[name] = _zeros_like(block.parameter)
+            for name in rule.states:
+                state[name] = _zeros(rule.state_shape(block.parameter), block.parameter)
         state["step"] += 1
         return state
 
-    def update(
-        self,
-        group: dict[str, Any],
-        blocks: list[Block],
-        wholes: list[dict[str, Any]],
-        weights: list[Tensor],
-        parts: dict[str, list[Tensor]],
-    ) -> None:
-        """Change `weights` and `parts` in place by `blocks[i].gradient`.
 
-        Args:
-            group: the parameter group.
-            blocks: what is used.
-            wholes: the state of each parameter, its `step` already counted.
-            weights: the used part of each weight.
-            parts: for each name of `states`, the used part of that state.
-        """
-        raise NotImplementedError
+def _work(group: dict[str, Any], blocks: list[Block]) -> _Work:
+    fast: list[Block] = []
+    others: list[Block] = []
+    for block in blocks:
+        (fast if fits(block) else others).append(block)
+    return _Work(group, Parts.of(fast) if fast else None, others)
 
 
-def _zeros_like(parameter: Tensor) -> Tensor:
-    """Zeros whose pages the system provides on first use, where numpy has the dtype."""
+def _add_l2(work: _Work) -> None:
+    l2 = work.group["l2"]
+    if not l2:
+        return
+    if work.fast is not None:
+        work.fast.add_l2(l2)
+    for block in work.others:
+        block.gradient.add_(block.part(block.parameter), alpha=l2)
+
+
+def _zeros(shape: torch.Size, parameter: Tensor) -> Tensor:
+    """Zeros beside a parameter, whose pages the system provides on first use where numpy has the dtype."""
     if parameter.device.type != "cpu" or parameter.dtype not in (torch.float32, torch.float64):
-        return torch.zeros_like(parameter, memory_format=torch.contiguous_format)
-    dtype = np.float32 if parameter.dtype == torch.float32 else np.float64
-    return torch.from_numpy(np.zeros(parameter.shape, dtype))
+        return torch.zeros(shape, dtype=parameter.dtype, device=parameter.device)
+    return torch.from_numpy(np.zeros(shape, np.float32 if parameter.dtype == torch.float32 else np.float64))

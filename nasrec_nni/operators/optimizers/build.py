@@ -23,11 +23,11 @@ def sparse_gradients_for(recipe: Recipe) -> bool:
 
 
 def build_optimizer(module: nn.Module, recipe: Recipe, tape: SliceTape | None = None) -> TouchedOptimizer:
-    """One optimizer for everything trainable: tables in a group of their own, with their rate and L2.
+    """One optimizer for everything trainable: tables in a group of their own, with their rule, rate and L2.
 
     Args:
         module: any network; its tables are its `FusedEmbedding`s.
-        recipe: optimizer, rates, epsilon, clip and L2.
+        recipe: optimizers, rates, epsilons, clip and L2.
         tape: where the model's slices are recorded.
 
     Raises:
@@ -45,7 +45,16 @@ def build_optimizer(module: nn.Module, recipe: Recipe, tape: SliceTape | None = 
     groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
     weights = [weight for weight in tables if weight.requires_grad]
     if weights:
-        rate = recipe.embedding_learning_rate or recipe.learning_rate
-        groups.append({"params": weights, "lr": rate, "l2": recipe.embedding_l2})
+        groups.append(_of_tables(recipe) | {"params": weights})
     kind: type[Adagrad] | type[Adam] = Adagrad if recipe.optimizer == "adagrad" else Adam
     return kind(groups, lr=recipe.learning_rate, eps=recipe.epsilon, clip=recipe.clip, tape=tape)
+
+
+def _of_tables(recipe: Recipe) -> dict[str, Any]:
+    """What the group of the tables says."""
+    return {
+        "rule": recipe.embedding_optimizer or recipe.optimizer,
+        "lr": recipe.embedding_learning_rate or recipe.learning_rate,
+        "eps": recipe.embedding_epsilon or recipe.epsilon,
+        "l2": recipe.embedding_l2,
+    }

@@ -30,12 +30,13 @@ class Block:
     dense: bool
 
     def part(self, tensor: Tensor) -> Tensor:
-        """The used part of the weight or of a state of its size: a view, or a copy for rows."""
+        """The used part of the weight, or of a state of its size or its rows: a view, or a copy for rows."""
         if self.rows is not None:
             return tensor.index_select(0, self.rows)
-        if tensor.shape == self.gradient.shape:
+        shape = self.gradient.shape[: tensor.dim()]
+        if tensor.shape == shape:
             return tensor
-        return tensor.as_strided(self.gradient.shape, tensor.stride(), tensor.storage_offset())
+        return tensor.as_strided(shape, tensor.stride(), tensor.storage_offset())
 
     def put_back(self, tensor: Tensor, part: Tensor) -> None:
         """Store a changed part; a view needs nothing."""
@@ -46,8 +47,8 @@ class Block:
 def merge_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """A sparse COO gradient `[N, E]` as distinct rows `[k]` and their summed values `[k, E]`.
 
-    One `unique` and one `index_add_`: on the CPU less than a coalesce, and a sum in the order of the batch, the
-    same at each run. numpy's `unique` takes a half to nine tenths of the time of torch's there.
+    Each sum is taken in the order of the batch, the same at each run. Float32 on the CPU has a kernel of its own, and
+    its rows come in the order of first use; else one `unique` and one `index_add_`, with rows in rising order.
     """
     if gradient.sparse_dim() != 1:
         raise ValueError(f"a sparse gradient must index rows only, got {gradient.sparse_dim()} sparse dimensions")
@@ -59,6 +60,10 @@ def merge_rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 def distinct_rows(indices: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """The same for rows `[n]` and their values `[n, E]`."""
+    if values.is_cpu and values.dtype == torch.float32 and values.dim() == 2:
+        from nasrec_nni.operators.kernels.rows import distinct
+
+        return distinct(indices, values)
     if indices.is_cpu:
         rows, inverse = map(torch.from_numpy, np.unique(indices.numpy(), return_inverse=True))
     else:
