@@ -238,6 +238,36 @@ def test_an_error_of_one_rank_ends_all_and_is_told(monkeypatch: pytest.MonkeyPat
         launch(refused, 2, number=5)
 
 
+def with_environment(name: str) -> None:
+    if here().number == 0:
+        raise UserError("told", value=(os.environ[name], os.environ.get("PYTHONWARNINGS"), torch.get_num_threads()))
+
+
+def test_ranks_have_the_environment_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that in which the server that they are forked from was started."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[__name__.count(".")])])
+    monkeypatch.setattr("nasrec_nni.training.launch.GRACE", 0.1)
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    threads = max(1, torch.get_num_threads() // 2)
+    for value in ("first", "second"):
+        monkeypatch.setenv("NASREC_TEST", value)
+        before = dict(os.environ)
+        with pytest.raises(UserError, match="told") as caught:
+            launch(with_environment, 2, name="NASREC_TEST")
+        assert caught.value.value == (value, None, threads)
+        assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("name", ["fsdp", "ddp_spawn", "deepspeed"])
+def test_strategies_that_do_not_see_slices_are_refused(logs: dict[str, PreparedSet], name: str) -> None:
+    given = {"device": "cpu", "data": {"prepared": str(logs["plain"].folder)}}
+    for allowed in ("auto", "ddp"):
+        check(parse_config(given | {"strategy": allowed}))
+    with pytest.raises(UserErrors, match="sampled slices") as caught:
+        check(parse_config(given | {"strategy": name}))
+    assert [error.where for error in caught.value.errors] == ["strategy"]
+
+
 def test_a_rank_that_died_is_told_unless_a_signal_explains_it() -> None:
     receiver, sender = Pipe(duplex=False)
     sender.close()

@@ -12,6 +12,7 @@ from nasrec_nni.config import Config, DataConfig
 from nasrec_nni.errors import UserError, UserErrors
 from nasrec_nni.pipeline.caps import hashed_beyond_caps
 from nasrec_nni.pipeline.space import describe, random_architectures
+from nasrec_nni.pipeline.tables import too_large
 from nasrec_nni.plugins import registry
 
 
@@ -44,6 +45,7 @@ def _parts(config: Config, searches: bool) -> Iterator[Iterable[UserError]]:
     yield _seeds(config.retrain.seeds, "retrain.seeds")
     yield _caps(config)
     yield _device(config.device)
+    yield _strategy(config.strategy)
     yield _devices(config)
     if config.retrain.top_k > config.search.candidates:
         yield [
@@ -94,6 +96,8 @@ def _prepared(whole: Config, searches: bool) -> Iterator[UserError]:
         if not opened[0].sparse_names:
             yield _no_category("data.prepared", named)
         yield from hashed_beyond_caps(whole, opened[0].schema, searches)
+        if not _told(lambda: describe(whole.space)):
+            yield from too_large(whole, opened[0].rows_per_field, searches)
 
 
 def _raw(config: DataConfig) -> Iterator[UserError]:
@@ -194,6 +198,19 @@ def _device(name: str) -> list[UserError]:
         return []
     hint = "Set device: cpu, or install a GPU build of torch (see the README)"
     return [UserError("torch sees no GPU", value=name, where="device", hint=hint)]
+
+
+def _strategy(name: str) -> Iterator[UserError]:
+    """Ours is the only one of Lightning's strategies that trains what one process would."""
+    if name not in ("auto", "ddp"):
+        yield UserError(
+            "this strategy of Lightning cannot train here: it would not see the gradients of sampled slices and of "
+            "table rows, and wait for those of weights that a path does not use",
+            value=name,
+            where="strategy",
+            allowed="auto, ddp (the same: whole copies that exchange gradients)",
+            hint="Remove strategy, and say with devices how many processes share a batch",
+        )
 
 
 def _devices(config: Config) -> Iterator[UserError]:

@@ -14,6 +14,7 @@ from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError, UserErrors
 from nasrec_nni.pipeline.caps import hashed_beyond_caps
 from nasrec_nni.pipeline.space import describe
+from nasrec_nni.pipeline.tables import too_large
 from nasrec_nni.profiling import Sizes
 from nasrec_nni.run_folder import RunFolder
 
@@ -75,7 +76,7 @@ class Context:
 
         Raises:
             UserError: no sparse field, a split without rows, or AUC asked for where it does not exist.
-            UserErrors: hashed columns with more rows than a table may have.
+            UserErrors: hashed columns with more rows than a table may have, or tables for which there is no room.
         """
         prepared = self.prepared
         where = str(prepared.folder)
@@ -90,6 +91,8 @@ class Context:
                 raise UserError("a split has no rows", value=split, where=where, hint="Prepare it with another --split")
         if beyond := list(hashed_beyond_caps(self.config, prepared.schema, self.config.retrain.top_k > 0)):
             raise UserErrors(beyond)
+        if large := list(too_large(self.config, prepared.rows_per_field, self.config.retrain.top_k > 0)):
+            raise UserErrors(large)
         needs_auc = [
             where
             for where, figure in (

@@ -32,20 +32,23 @@ class Speed:
     forward_row: float
 
 
-def measure(networks: Sequence[nn.Module], sizes: Sizes, recipe: Recipe) -> Speed:
+def measure(networks: Sequence[nn.Module], sizes: Sizes, recipe: Recipe, devices: int = 1) -> Speed:
     """Mean seconds over some networks.
 
     Args:
         networks: with tables of `TABLE_ROWS` rows a field.
         sizes: of their inputs.
         recipe: optimizer and batch.
+        devices: processes that share a batch and the threads of this one; a part of the batch is trained with a part
+            of the threads.
     """
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     from nasrec_nni.operators.optimizers import build_optimizer
 
-    rows = max(recipe.batch, FORWARD_ROWS)
+    part = max(1, recipe.batch // devices)
+    rows = max(part, FORWARD_ROWS)
     dense, ids = torch.randn(rows, sizes.dense), torch.randint(0, TABLE_ROWS, (rows, sizes.fields))
     label = torch.randint(0, 2, (rows,)).float()
     train, forward = [], []
@@ -54,8 +57,8 @@ def measure(networks: Sequence[nn.Module], sizes: Sizes, recipe: Recipe) -> Spee
 
         def step(network: nn.Module = network, optimizer: torch.optim.Optimizer = optimizer) -> None:
             optimizer.zero_grad()
-            logits = network(dense[: recipe.batch], ids[: recipe.batch])
-            loss = binary_cross_entropy_with_logits(logits, label[: recipe.batch])
+            logits = network(dense[:part], ids[:part])
+            loss = binary_cross_entropy_with_logits(logits, label[:part])
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
@@ -63,7 +66,8 @@ def measure(networks: Sequence[nn.Module], sizes: Sizes, recipe: Recipe) -> Spee
             with torch.no_grad():
                 network(dense[:FORWARD_ROWS], ids[:FORWARD_ROWS])
 
-        train.append(_seconds(step) / recipe.batch)
+        with threads(max(1, torch.get_num_threads() // devices)):
+            train.append(_seconds(step) / recipe.batch)
         forward.append(_seconds(predict) / FORWARD_ROWS)
     return Speed(sum(train) / len(train), sum(forward) / len(forward))
 

@@ -19,6 +19,7 @@ from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, read_json, sha256, sweep, write_json
+from nasrec_nni.operators.memory import need_of, refuse_beyond_gpu
 from nasrec_nni.operators.ranks import total
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
 from nasrec_nni.training.launch import here, launch, refuse_uneven
@@ -96,7 +97,7 @@ def fit(
         precision: as of `make_trainer`.
 
     Raises:
-        UserError: no rows, another training's folder, a damaged file, or the training diverged.
+        UserError: no rows, another training's folder, a damaged file, no room on the GPU, or the training diverged.
         KeyboardInterrupt, SystemExit: interrupted, state saved.
     """
     for name, rows in (("training", train_rows), ("validation", val_rows)):
@@ -129,10 +130,12 @@ def fit(
         return _finished(network, folder, identity)
     sweep(folder)
 
+    rank = here()
+    if pin := on_gpu(device):
+        refuse_beyond_gpu(need_of(network, recipe), rank.number)
     # an incomplete batch is not trained on (NASRec, authors' implementation), unless there is no other
-    drop_last, rank = len(train_rows) >= recipe.batch, here()
-    part = rank.number, rank.count
-    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last, pin=on_gpu(device), part=part)
+    drop_last, part = len(train_rows) >= recipe.batch, (rank.number, rank.count)
+    batches = Batches(prepared, train_rows, recipe.batch, seed, drop_last, pin=pin, part=part)
     loader = ResumableLoader(batches)
     module = ClickModule(network, recipe, len(batches) * recipe.epochs, prepared.negative_rate)
     end = EpochEnd(ValidationRows(prepared, val_rows), recipe, folder / WEIGHTS)

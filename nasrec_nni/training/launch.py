@@ -7,14 +7,17 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
@@ -27,6 +30,11 @@ from nasrec_nni.training.keeper import SIGNALS
 
 GRACE = 15.0  # seconds that the other ranks have to end when one has failed: they may wait for it for ever
 PARTING = 5.0  # seconds for a rank that has ended its work to exit
+# Libraries that take seconds to load. The server that ranks are forked from loads those which this process has, once
+# for all trainings. None of ours: the server sees the folder it is started in before the installed package.
+SLOW = ("pytorch_lightning", "nni.nas.strategy")
+# Of the server: libraries start no threads, which a fork would lose, and warn of nothing. Ranks get their own back.
+CALM = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,16 @@ def here() -> Rank:
 
 
 @dataclass(frozen=True)
+class _Setting:
+    """What a rank has of its parent."""
+
+    port: int
+    threads: int
+    filters: list[Any]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
 class _Failure:
     text: str
 
@@ -59,8 +77,9 @@ def launch(work: Callable[..., Any], count: int, **arguments: Any) -> None:
     """Run `work(**arguments)` in so many new processes, and wait for them all.
 
     In them `here()` says which one it is, and Lightning's environment variables are set, so that a Trainer with a
-    strategy for several processes joins its ranks instead of starting any. They share this process's CPU threads.
-    `work` and its arguments travel by pickle, each process has copies. A process whose parent is killed ends at once.
+    strategy for several processes joins its ranks instead of starting any. They share this process's CPU threads, and
+    have its environment variables as they are now. `work` and its arguments travel by pickle, each process has
+    copies. A process whose parent is killed ends at once.
 
     SIGINT and SIGTERM are passed on; the processes have a process group of their own, so that a terminal's Ctrl-C does
     not reach them twice.
@@ -70,23 +89,26 @@ def launch(work: Callable[..., Any], count: int, **arguments: Any) -> None:
         KeyboardInterrupt, SystemExit: (143) the ranks have stopped on SIGINT, SIGTERM.
         RuntimeError: a rank failed otherwise, with its traceback, or died.
     """
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     payload = pickle.dumps((work, arguments))
-    filters = list(warnings.filters)
-    port, threads = _free_port(), max(1, torch.get_num_threads() // count)
+    setting = _Setting(_free_port(), max(1, torch.get_num_threads() // count), list(warnings.filters), dict(os.environ))
     processes: list[BaseProcess] = []
     channels: list[Connection] = []
     with _passed_on(processes) as signals:
         for number in range(count):
-            receiver, sender = context.Pipe(duplex=False)
+            own, theirs = context.Pipe()
             process: BaseProcess = context.Process(
-                target=_run, args=(Rank(number, count), port, threads, filters, payload, sender), daemon=True
+                target=_run, args=(Rank(number, count), setting, theirs), daemon=True
             )
             process.start()
-            sender.close()
+            theirs.close()
             processes.append(process)
-            channels.append(receiver)
+            channels.append(own)
         try:
+            for channel in channels:  # not among the arguments of a process, which it would keep beside its copy
+                with suppress(BrokenPipeError, ConnectionResetError):  # it has died: `_outcomes` tells
+                    channel.send_bytes(payload)
+            del payload
             outcomes = _outcomes(channels)
             if not any(isinstance(outcome, _Failure) for outcome in outcomes):
                 for process in processes:  # they tidy up
@@ -139,32 +161,33 @@ def _outcomes(channels: list[Connection]) -> list[Any]:
             number = waiting.pop(channel)
             try:
                 found[number] = channel.recv()
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 found[number] = _Failure(f"rank {number} died without a word (killed, or out of memory)")
             if found[number] is not None and end is None:
                 end = time.monotonic() + GRACE
     return found
 
 
-def _run(rank: Rank, port: int, threads: int, filters: list[Any], payload: bytes, channel: Connection) -> None:
+def _run(rank: Rank, setting: _Setting, channel: Connection) -> None:
     """The life of one rank; it shows the warnings that its parent would."""
     global _here
     os.setpgrp()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _here = rank
-    os.environ |= {
+    os.environ.clear()
+    os.environ |= setting.environment | {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(setting.port),
         "WORLD_SIZE": str(rank.count),
         "NODE_RANK": "0",
         "LOCAL_RANK": str(rank.number),
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(setting.threads),
     }
-    torch.set_num_threads(threads)
-    warnings.filters[:] = filters  # type: ignore[index]
+    torch.set_num_threads(setting.threads)
+    warnings.filters[:] = setting.filters  # type: ignore[index]
     outcome: Any = None
     try:
-        work, arguments = pickle.loads(payload)
+        work, arguments = pickle.loads(channel.recv_bytes())
         work(**arguments)
         if dist.is_initialized():
             dist.barrier()
@@ -178,6 +201,25 @@ def _run(rank: Rank, port: int, threads: int, filters: list[Any], payload: bytes
     except Exception:
         outcome = _Failure(f"rank {rank.number}: {traceback.format_exc()}")
     channel.send(outcome)
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """Forks of a server that has the libraries and no threads, state or GPU of this process; new ones elsewhere."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in SLOW if name in sys.modules])
+    before = {name: os.environ.get(name) for name in CALM}
+    os.environ.update(CALM)
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return context
 
 
 def _end_with_parent() -> None:

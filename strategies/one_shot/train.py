@@ -24,6 +24,7 @@ from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.data.shuffle import Shuffle
 from nasrec_nni.evaluation.supernet import FACTS, WEIGHTS, SupernetFacts
 from nasrec_nni.files import atomic_path, sweep
+from nasrec_nni.operators.memory import need_of, refuse_beyond_gpu
 from nasrec_nni.operators.optimizers import NotFiniteError, sparse_gradients_for
 from nasrec_nni.operators.ranks import total
 from nasrec_nni.search_spaces.space import NASRecSpace
@@ -91,7 +92,7 @@ def train_supernet(
     killed training goes on from, with equal bits on the same machine, threads and versions.
 
     Raises:
-        UserError: another training's folder, a damaged file, or the training diverged.
+        UserError: another training's folder, a damaged file, no room on the GPU, or the training diverged.
         KeyboardInterrupt, SystemExit: interrupted, state saved.
     """
     settings, recipe = config.supernet, config.supernet.recipe
@@ -115,7 +116,8 @@ def train_supernet(
     sweep(folder)
     torch.manual_seed(config.seed)
     space = make_space(config, prepared)
-    pin = on_gpu(config.device)
+    if pin := on_gpu(config.device):
+        refuse_beyond_gpu(need_of(space, recipe), rank.number)
     drop_last, part = len(rows) >= recipe.batch, (rank.number, rank.count)
     batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last, pin, part)
     loader = ResumableLoader(batches)

@@ -32,5 +32,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def words(result: dict[str, Any]) -> str:
     if "assumptions" in result:
         assumed = "\n".join(f"- {line}" for line in result["assumptions"])
-        return f"{table(result['stages'])}\n\nassumed:\n{assumed}"
+        warned = "".join(f"\n\nwarning: {line}" for line in result["warnings"])
+        return f"{table(result['stages'])}\n\nassumed:\n{assumed}{warned}"
     return stage_words(result)
