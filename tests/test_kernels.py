@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nasrec_nni.operators.attn import attended_heads
+from nasrec_nni.operators.dp import PairProducts, pair_numbers
 from nasrec_nni.operators.kernels.attention import HeadsOfTwo
 from nasrec_nni.operators.mergers import PairSums
 
@@ -109,3 +110,15 @@ def test_pair_sums_have_the_gradient_of_their_definition(batch: int, width: int,
     x = torch.randn(batch, width, rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     assert torch.autograd.gradcheck(PairSums.apply, x.requires_grad_())
     torch.testing.assert_close(PairSums.apply(x), x.sum(2).square() - x.square().sum(2))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(2, 12), st.integers(0, 2**32))
+def test_pair_products_have_the_gradient_of_their_definition(batch: int, width: int, rows: int, seed: int) -> None:
+    x = torch.randn(batch, width, rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    first, second = torch.tril_indices(rows, rows, -1)
+    numbers = pair_numbers(rows)
+    assert torch.equal(numbers[first, second], torch.arange(len(first)))
+    given = (x.requires_grad_(), first * rows + second, numbers.flatten())
+    assert torch.autograd.gradcheck(PairProducts.apply, given)
+    torch.testing.assert_close(PairProducts.apply(*given), (x[:, :, first] * x[:, :, second]).sum(1))

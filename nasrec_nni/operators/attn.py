@@ -44,7 +44,7 @@ class Attention(nn.Module):
     def forward(self, inputs: Inputs, out: int) -> Tensor:
         rows = self.map(inputs.sparse, out).transpose(1, 2).contiguous()
         attended = self.norm1(rows + self._attend(rows))
-        result = self.norm2(attended + self.outer(torch.relu(self.inner(attended))))
+        result = self.norm2(attended + self.outer(torch.relu_(self.inner(attended))))
         return result.transpose(1, 2).contiguous()  # type: ignore[no-any-return]
 
     def _attend(self, rows: Tensor) -> Tensor:

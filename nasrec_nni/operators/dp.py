@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,36 @@ from nasrec_nni.architecture.description import dot_product_rows
 from nasrec_nni.operators.inputs import Inputs, Limits
 from nasrec_nni.operators.linear import ColumnMap, RowMap, Tail, multiply_add, xavier
 from nasrec_nni.operators.slices import take
+
+
+class PairProducts(torch.autograd.Function):
+    """Products of pairs of rows `[B, E, M]`: `[B, pairs]`.
+
+    Arguments are the rows, the places `a M + b` of the pairs, and `pair_numbers(M)`, flat. With `G` the symmetric
+    matrix of the pairs' gradients, the rows' gradient is one product `rows G`, where autograd takes two, and spreads
+    the pairs over zeros first.
+    """
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor, places: Tensor, numbers: Tensor) -> Tensor:
+        context.save_for_backward(rows, numbers)
+        return torch.bmm(rows.transpose(1, 2), rows).flatten(1).index_select(1, places)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        rows, numbers = context.saved_tensors
+        count = rows.shape[2]
+        both = gradient.index_select(1, numbers).view(-1, count, count)
+        both.diagonal(dim1=1, dim2=2).zero_()
+        return torch.bmm(rows, both), None, None
+
+
+def pair_numbers(count: int) -> Tensor:
+    """Which pair rows `a` and `b` make, `[count, count]`, in the order of `tril_indices`; anything where `a = b`."""
+    first = torch.arange(count)
+    larger, smaller = torch.maximum(first, first[:, None]), torch.minimum(first, first[:, None])
+    return (larger * (larger - 1) // 2 + smaller).fill_diagonal_(0)
 
 
 class DotProduct(nn.Module):
@@ -25,6 +57,7 @@ class DotProduct(nn.Module):
 
     pair_rows: Tensor
     pair_columns: Tensor
+    pair_numbers: Tensor
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -42,6 +75,7 @@ class DotProduct(nn.Module):
         rows, columns = torch.tril_indices(k + 1, k + 1, -1)
         self.register_buffer("pair_rows", rows, persistent=False)
         self.register_buffer("pair_columns", columns, persistent=False)
+        self.register_buffer("pair_numbers", pair_numbers(k + 1), persistent=False)
 
     @staticmethod
     def _maps(limits: Limits, wanted: int, given: int) -> bool:
@@ -51,8 +85,8 @@ class DotProduct(nn.Module):
         k = dot_product_rows(out)
         pairs = k * (k + 1) // 2
         rows = torch.cat((self._dense_row(inputs).unsqueeze(2), self._sparse_rows(inputs, k)), 2)
-        products = torch.bmm(rows.transpose(1, 2), rows).flatten(1)
-        p = products.index_select(1, self.pair_rows[:pairs] * (k + 1) + self.pair_columns[:pairs])
+        chosen = self.pair_rows[:pairs] * (k + 1) + self.pair_columns[:pairs]
+        p: Tensor = PairProducts.apply(rows, chosen, self.pair_numbers[: k + 1, : k + 1].flatten())
         if pairs != out:
             assert self.weight is not None and self.tail is not None
             p = multiply_add(self.tail.start(out), p, take(self.weight, pairs, out))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from nasrec_nni.operators.inputs import Inputs, Limits
@@ -20,4 +19,5 @@ class EFC(nn.Module):
         self.map = RowMap(limits.sparse, limits.out, limits.layer_norm)
 
     def forward(self, inputs: Inputs, out: int) -> Tensor:
-        return torch.relu(self.map(inputs.sparse, out))
+        mixed = self.map(inputs.sparse, out)
+        return mixed.relu() if mixed._is_view() else mixed.relu_()  # in place through a view, autograd copies
