@@ -23,6 +23,7 @@ bench: install
 	$(BIN)/python benchmarks/candidate.py --short
 	$(BIN)/python benchmarks/retrain_step.py --short
 	$(BIN)/python benchmarks/scaling.py --short
+	$(BIN)/python benchmarks/budget.py --short
 
 lint: install
 	$(BIN)/pytest tests/test_style.py

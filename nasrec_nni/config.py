@@ -179,6 +179,21 @@ BUDGETS: dict[str, dict[str, Any]] = {
 }
 
 
+class LimitsConfig(Model):
+    """What no candidate may cost. Those known beforehand are kept by what is proposed."""
+
+    max_macs: Rate | None = Field(None, description="live MACs an example")
+    max_parameters: Rate | None = Field(None, description="live parameters, without embeddings")
+    max_embedding_bytes: Rate | None = Field(None, description="of the table, which all candidates share")
+    max_latency_ms: Rate | None = Field(
+        None, description="measured for latency_batch rows before a candidate is scored; one beyond it counts as failed"
+    )
+
+
+# Keys that earlier versions did not have, left out of what is stored where they are not set.
+LATER_OF_SEARCH = ("objectives", "limits", "latency_batch", "warm_start")
+
+
 class SearchConfig(Model):
     """Search in the trained supernet. `preset` fills every key that is not given."""
 
@@ -189,14 +204,32 @@ class SearchConfig(Model):
     options: dict[str, Any] = Field(default_factory=dict, description="options of the algorithm")
     candidates: Positive = Field(200, description="architectures to score")
     in_flight: Positive = Field(1, description="asked before the first of them is told")
-    objective: str = Field("log_loss", description="objective plug-in")
-    head: Literal["lbfgs", "newton", "adagrad"] = Field("lbfgs", description="how the last layer is refitted")
-    head_rows: Positive = Field(32_768, description="training rows the last layer is refitted on")
-    head_ridge: NotNegative = Field(1e-2, description="lbfgs, newton: pull towards the supernet's shared last layer")
+    objective: str = Field("log_loss", description="objective plug-in; best candidates are by this one")
+    objectives: tuple[str, ...] = Field(
+        (), description="several at once, the first is objective: [log_loss, live_macs]; for algorithm nsga2, predictor"
+    )
+    limits: LimitsConfig = Field(default_factory=lambda: LimitsConfig())
+    latency_batch: Positive = Field(
+        512, description="rows of latency_ms; clocks vary, so a search by it may propose others when run anew"
+    )
+    warm_start: str | None = Field(
+        None, description="candidates.jsonl of an earlier search in this space: learnt from, not proposed again"
+    )
+    head: Literal["newton", "lbfgs", "adagrad"] = Field(
+        "newton", description="how the last layer is refitted; adagrad: the authors' 500 steps"
+    )
+    head_rows: Positive = Field(
+        65_536,
+        description="training rows the last layer is refitted on (published: 256000); with 16384 rankings change "
+        "(benchmarks/README.md)",
+    )
+    head_ridge: NotNegative = Field(1e-2, description="newton, lbfgs: pull towards the supernet's shared last layer")
     features: Literal["float32", "bfloat16"] = Field(
         "float32", description="inputs of the last layer are kept so for the refit; bfloat16 takes half the memory"
     )
-    score_rows: Positive | None = Field(None, description="validation rows of the score, all if unset")
+    score_rows: Positive | None = Field(
+        32_768, description="validation rows of the score (published: 1228800; null: all)"
+    )
     early_rejection: Rate | None = Field(
         None,
         description="give up a candidate that is so many standard errors behind the best one on an eighth of the score "
@@ -209,11 +242,58 @@ class SearchConfig(Model):
         preset = given.get("preset") if isinstance(given, dict) else None
         return BUDGETS[preset] | given if isinstance(preset, str) and preset in BUDGETS else given
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_several(cls, given: Any) -> Any:
+        """`objective` is the first of `objectives`, and one alone needs no list."""
+        several = given.get("objectives") if isinstance(given, dict) else None
+        if not isinstance(several, (list, tuple)) or not several:
+            return given
+        return {"objective": several[0]} | given | {"objectives": several if len(several) > 1 else ()}
+
     @model_validator(mode="after")
     def _paired(self) -> SearchConfig:
         if self.early_rejection is not None and self.objective != "log_loss":
             raise ValueError("early_rejection compares log losses row by row, so search.objective must be log_loss")
+        if self.early_rejection is not None and self.objectives:
+            raise ValueError("early_rejection knows one objective only: what loses most may still cost least")
+        if self.objectives and self.objectives[0] != self.objective:
+            raise ValueError(f"search.objective ({self.objective}) must be the first of search.objectives")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("search.objectives must name each one once")
         return self
+
+    @property
+    def all_objectives(self) -> tuple[str, ...]:
+        """One or several."""
+        return self.objectives or (self.objective,)
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        defaults = {
+            key: SearchConfig.model_fields[key].get_default(call_default_factory=True) for key in LATER_OF_SEARCH
+        }
+        return {key: value for key, value in content.items() if getattr(self, key) != defaults.get(key, ...)}
+
+
+class WorkersConfig(Model):
+    """Worker processes of a search, and what they may use. No score depends on these values."""
+
+    batch: Positive = Field(16, description="candidates of one trial; a worker loads supernet and data once for them")
+    isolate: bool = Field(
+        False, description="score in a process of its own without --workers too, so that the two limits below hold"
+    )
+    candidate_seconds: Rate | None = Field(None, description="a candidate that takes longer is recorded as failed")
+    candidate_memory_mib: Positive | None = Field(
+        None, description="a candidate that needs more, on top of what a worker has loaded, is recorded as failed"
+    )
+    gpus: Annotated[int, Field(ge=0, strict=True)] = Field(0, description="GPUs of one worker (trialGpuNumber)")
+    gpu_indices: tuple[Annotated[int, Field(ge=0, strict=True)], ...] | None = Field(
+        None, description="GPUs that may be used, all visible ones if unset (gpuIndices)"
+    )
+    per_gpu: Positive = Field(1, description="workers that share one GPU (maxTrialNumberPerGpu)")
+    use_active_gpu: bool = Field(False, description="use GPUs that other processes work on too (useActiveGpu)")
 
 
 class RetrainConfig(Model):
@@ -253,3 +333,4 @@ class Config(Model):
     supernet: SupernetConfig = Field(default_factory=lambda: SupernetConfig())
     search: SearchConfig = Field(default_factory=lambda: SearchConfig())
     retrain: RetrainConfig = Field(default_factory=lambda: RetrainConfig())
+    workers: WorkersConfig = Field(default_factory=lambda: WorkersConfig())

@@ -123,6 +123,30 @@ def test_scaling(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "exponent of the growth" in table and "over live MACs" in table
 
 
+def test_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--candidates", 3, "--made", 3000, "--most", 1500, "--head-rows", 300, "--score-rows", 100)
+    module, found, table = run("budget", capsys, *words, "--heads", "newton", "adagrad")
+    assert found["rows"] == {"train": 1500, "val": 300}
+    lines = module.lines(found)
+    budgets = [(line.head, line.features, line.head_rows, line.score_rows) for line in lines]
+    float32 = [
+        (head, "float32", rows, count) for head in ("newton", "adagrad") for rows in (1500, 300) for count in (300, 100)
+    ]
+    assert budgets == float32 + [
+        (head, "bfloat16", 300, count) for head in ("newton", "adagrad") for count in (300, 100)
+    ]
+    for line in lines:
+        assert line.seconds > 0
+        assert -1 <= line.tau <= 1
+        assert line.regret >= 0
+        assert (line.passes is None) == (line.head == "adagrad")
+        if (line.head_rows, line.score_rows) == (1500, 300):
+            assert (line.tau, line.regret, line.top) == (1, 0, 3)
+    for check in found["checks"]:  # the evaluator itself, with the smallest budget
+        assert check["here"] == pytest.approx(check["loss"], abs=1e-5)
+    assert "τ" in table and "by the evaluator" in table
+
+
 def test_line_of_step_times_over_work() -> None:
     scaling = importlib.import_module("scaling")
     points = [{"macs": 1e6 * x, "cpu": 5 + 2 * x} for x in (1, 2, 4)]

