@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numba
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from nasrec_nni.operators.attn import attended_heads
 from nasrec_nni.operators.dp import PairProducts, pair_numbers
 from nasrec_nni.operators.kernels.attention import HeadsOfTwo
+from nasrec_nni.operators.kernels.compiled import compiled
 from nasrec_nni.operators.mergers import PairSums
 
 TOLERANCE = 2e-6  # of float32 numbers of size 1
@@ -36,6 +38,18 @@ def plain(projected: Tensor) -> Tensor:
 def projected(batch: int, rows: int, heads: int, seed: int, size: float = 1.0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return size * torch.randn(batch, rows, 3, heads, 2, generator=generator)
+
+
+def test_kernels_work_where_nothing_can_be_kept_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    njit = numba.njit
+
+    def without_a_place(**settings: object) -> object:
+        if settings.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**settings)
+
+    monkeypatch.setattr(numba, "njit", without_a_place)
+    assert compiled(lambda x: x + 1)(2) == 3
 
 
 @settings(max_examples=60, deadline=None)

@@ -20,12 +20,20 @@ os.register_at_fork(after_in_child=_pools.clear)  # a child has none of its pare
 
 def compiled(function: F) -> F:
     """Compiled for this processor at its first call, without Python's lock, and kept on disk for the next process."""
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=REORDER)(function))
+    return _compiled(function, REORDER)
 
 
 def compiled_for_numbers(function: F) -> F:
     """The same, where any result will do once something is not a number: a maximum can be vectorised only so."""
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=REORDER | {"nnan"})(function))
+    return _compiled(function, REORDER | {"nnan"})
+
+
+def _compiled(function: F, freedom: set[str]) -> F:
+    settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": freedom}
+    try:
+        return cast(F, numba.njit(cache=True, **settings)(function))
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return cast(F, numba.njit(**settings)(function))
 
 
 def inlined(function: F) -> F:
