@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numba
 import pytest
@@ -43,10 +44,10 @@ def projected(batch: int, rows: int, heads: int, seed: int, size: float = 1.0) -
 def test_kernels_work_where_nothing_can_be_kept_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     njit = numba.njit
 
-    def without_a_place(**settings: object) -> object:
+    def without_a_place(*given: Any, **settings: Any) -> Any:
         if settings.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
-        return njit(**settings)
+        return njit(*given, **settings)
 
     monkeypatch.setattr(numba, "njit", without_a_place)
     assert compiled(lambda x: x + 1)(2) == 3
