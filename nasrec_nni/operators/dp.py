@@ -31,7 +31,7 @@ class PairProducts(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         rows, numbers = context.saved_tensors
         count = rows.shape[2]
-        both = gradient.index_select(1, numbers).view(-1, count, count)
+        both = gradient.to(rows.dtype).index_select(1, numbers).view(-1, count, count)
         both.diagonal(dim1=1, dim2=2).zero_()
         return torch.bmm(rows, both), None, None
 

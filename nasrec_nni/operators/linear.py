@@ -58,7 +58,7 @@ def multiply_add(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
     """`total + x @ weight` for matrices; `total` may be None, a bias or a running sum, which is then written over."""
     if total is None:
         return x @ weight
-    if total.dim() == 1:  # a bias
+    if total.dim() == 1 or total.dtype != weight.dtype:  # a bias; autocast, which knows no product in place
         return torch.addmm(total, x, weight)
     return total.addmm_(x, weight)
 

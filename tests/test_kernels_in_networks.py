@@ -1,0 +1,70 @@
+"""Whole networks in float32, kernels included, against the same weights in float64; and under mixed precision."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from nasrec_nni.architecture.draw import random_architecture, stream
+from nasrec_nni.network import NASRecNetwork, TableSettings
+from nasrec_nni.plugins import registry
+from nasrec_nni.profiling import Sizes
+
+ROWS = (7, 5, 11, 30)
+DENSE, BATCH = 5, 9
+
+
+def network(space: str, seed: int, layer_norm: bool) -> NASRecNetwork:
+    """That of a random architecture."""
+    description = registry("search_spaces").load(space)
+    sizes = Sizes.of(description, DENSE, len(ROWS), layer_norm)
+    torch.manual_seed(seed)
+    architecture = random_architecture(description, stream(seed, "test", 0))
+    return NASRecNetwork(architecture, sizes, TableSettings(ROWS, init=0.3))
+
+
+def batch(seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.stack([torch.randint(rows, (BATCH,), generator=generator) for rows in ROWS], 1)
+    return torch.randn(BATCH, DENSE, generator=generator), ids
+
+
+def gradients(model: torch.nn.Module, dense: Tensor, ids: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits, and the gradient of every weight that has one."""
+    logits = model(dense, ids)
+    logits.square().sum().backward()
+    found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    return logits.detach(), {name: g.to_dense() if g.is_sparse else g for name, g in found.items()}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(["nasrec-full", "nasrec-small"]), st.integers(0, 10_000), st.booleans())
+def test_float32_is_float64_but_for_rounding(space: str, seed: int, layer_norm: bool) -> None:
+    single = network(space, seed, layer_norm)
+    double = copy.deepcopy(single).double()
+    dense, ids = batch(seed)
+    logits, found = gradients(single, dense, ids)
+    wanted_logits, wanted = gradients(double, dense.double(), ids)
+    assert found.keys() == wanted.keys()
+    size = wanted_logits.abs().max().clamp(min=1)
+    torch.testing.assert_close(logits.double(), wanted_logits, rtol=0, atol=float(2e-3 * size))
+    far = torch.cat([(found[name].double() - wanted[name]).flatten() for name in wanted]).norm()
+    assert far <= 1e-3 * torch.cat([one.flatten() for one in wanted.values()]).norm() + 1e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(["nasrec-full", "nasrec-small"]), st.integers(0, 10_000))
+def test_every_operator_works_under_mixed_precision(space: str, seed: int) -> None:
+    model = network(space, seed, True)
+    dense, ids = batch(seed)
+    with torch.no_grad():
+        exact = model(dense, ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(dense, ids)
+    logits.float().square().sum().backward()
+    assert all(weight.grad is None or weight.grad.dtype == torch.float32 for weight in model.parameters())
+    assert (logits.float() - exact).norm() <= 0.15 * exact.norm() + 0.05
