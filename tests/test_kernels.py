@@ -17,6 +17,7 @@ from nasrec_nni.operators.attn import attended_heads
 from nasrec_nni.operators.dp import PairProducts, pair_numbers
 from nasrec_nni.operators.kernels.attention import HeadsOfTwo
 from nasrec_nni.operators.kernels.compiled import compiled
+from nasrec_nni.operators.linear import layer_norm
 from nasrec_nni.operators.mergers import PairSums
 
 TOLERANCE = 2e-6  # of float32 numbers of size 1
@@ -137,3 +138,47 @@ def test_pair_products_have_the_gradient_of_their_definition(batch: int, width: 
     given = (x.requires_grad_(), first * rows + second, numbers.flatten())
     assert torch.autograd.gradcheck(PairProducts.apply, given)
     torch.testing.assert_close(PairProducts.apply(*given), (x[:, :, first] * x[:, :, second]).sum(1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40) | st.sampled_from([1023, 1024, 2050]),
+    st.integers(1, 70) | st.sampled_from([512, 1024]),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_layer_norm_and_its_gradients_are_those_of_float64(rows: int, width: int, relu: bool, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = 2 * torch.randn(rows, width, generator=generator) + 1
+    weight, bias, gradient = (torch.randn(*shape, generator=generator) for shape in ((width,), (width,), (rows, width)))
+    given = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    found = layer_norm(*given, relu)
+    slopes = torch.autograd.grad(found, given, gradient)
+    exact = [tensor.detach().double().requires_grad_() for tensor in given]
+    wanted = layer_norm(*exact, relu)
+    near = (wanted.abs() < 1e-4) & (wanted > 0) if relu else torch.zeros_like(wanted, dtype=torch.bool)
+    if near.any():  # either side of the ReLU's corner is right
+        return
+    wanted_slopes = torch.autograd.grad(wanted, exact, gradient.double())
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=2e-5)
+    for slope, wanted_slope in zip(slopes, wanted_slopes, strict=True):
+        size = wanted_slope.abs().max().clamp(min=1)
+        torch.testing.assert_close(slope.double(), wanted_slope, rtol=0, atol=float(5e-5 * size * max(1, 8 / width)))
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_layer_norm_hides_nothing_and_has_the_same_bits_on_all_threads(relu: bool, threads: None) -> None:
+    x = torch.randn(3000, 24, generator=torch.Generator().manual_seed(0))
+    x[7, 3] = float("nan")
+    weight, bias = torch.rand(24), torch.randn(24)
+    results = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        given = [tensor.clone().requires_grad_() for tensor in (x, weight, bias)]
+        found = layer_norm(*given, relu)
+        assert found[7].isnan().all()
+        assert not found[8:].isnan().any()
+        results.append((found, *torch.autograd.grad(found[8:].square().sum(), given)))
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            assert torch.equal(one.nan_to_num(1e9), other.nan_to_num(1e9))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nasrec_nni.operators.inputs import Inputs, Limits
-from nasrec_nni.operators.linear import LAYER_NORM_EPS, RowMap, xavier
+from nasrec_nni.operators.linear import LAYER_NORM_EPS, RowMap, layer_norm, xavier
 
 INNER_NORM_WEIGHT = 0.17  # LN_INIT of the authors' implementation
 HEAD_WIDTH = 2  # what the compiled kernel of attention serves
@@ -43,15 +43,19 @@ class Attention(nn.Module):
 
     def forward(self, inputs: Inputs, out: int) -> Tensor:
         rows = self.map(inputs.sparse, out).transpose(1, 2).contiguous()
-        attended = self.norm1(rows + self._attend(rows))
-        result = self.norm2(attended + self.outer(torch.relu_(self.inner(attended))))
-        return result.transpose(1, 2).contiguous()  # type: ignore[no-any-return]
+        attended = _normed(self.norm1, rows + self._attend(rows))
+        result = _normed(self.norm2, attended + self.outer(torch.relu_(self.inner(attended))))
+        return result.transpose(1, 2).contiguous()
 
     def _attend(self, rows: Tensor) -> Tensor:
         batch, count, width = rows.shape
         projected = F.linear(rows, self.in_weight, self.in_bias)
         parts = projected.view(batch, count, 3, self.heads, width // self.heads)
         return self.out(attended_heads(parts).reshape(batch, count, width))  # type: ignore[no-any-return]
+
+
+def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    return layer_norm(x, norm.weight, norm.bias)
 
 
 def attended_heads(projected: Tensor) -> Tensor:

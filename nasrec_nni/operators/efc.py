@@ -19,5 +19,4 @@ class EFC(nn.Module):
         self.map = RowMap(limits.sparse, limits.out, limits.layer_norm)
 
     def forward(self, inputs: Inputs, out: int) -> Tensor:
-        mixed = self.map(inputs.sparse, out)
-        return mixed.relu() if mixed._is_view() else mixed.relu_()  # in place through a view, autograd copies
+        return self.map(inputs.sparse, out, relu=True)  # type: ignore[no-any-return]

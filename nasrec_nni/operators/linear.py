@@ -1,7 +1,7 @@
 """Elastic linear maps: one weight per source, every size read off the tensors.
 
 `ColumnMap` mixes dense columns, `RowMap` mixes sparse rows (the same map for each embedding coordinate).
-Both end in a layer norm over the active width, or have a bias.
+Both end in a layer norm over the active width, or have a bias; a ReLU behind it costs least if asked of them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,19 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.full((width,), weight))
         self.bias = nn.Parameter(torch.zeros(width))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         width = x.shape[-1]
-        return F.layer_norm(x, (width,), take(self.weight, width), take(self.bias, width), LAYER_NORM_EPS)
+        return layer_norm(x, take(self.weight, width), take(self.bias, width), relu)
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tensor:
+    """Layer norm over the last axis, and a ReLU if asked: `[..., D]` to `[..., D]`."""
+    if x.is_cpu and x.dtype == weight.dtype == torch.float32 and not torch.compiler.is_compiling():
+        from nasrec_nni.operators.kernels.norm import LayerNorm  # numba takes half a second to import
+
+        return LayerNorm.apply(x, weight, bias, LAYER_NORM_EPS, relu)  # type: ignore[no-any-return,no-untyped-call]
+    normed = F.layer_norm(x, weight.shape, weight, bias, LAYER_NORM_EPS)
+    return normed.relu_() if relu else normed  # in place: the result is nobody else's
 
 
 class Tail(nn.Module):
@@ -50,8 +60,10 @@ class Tail(nn.Module):
         """What the accumulation of products starts from."""
         return None if self.bias is None else take(self.bias, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x if self.norm is None else self.norm(x)
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        if self.norm is not None:
+            return self.norm(x, relu)  # type: ignore[no-any-return]
+        return torch.relu(x) if relu else x
 
 
 def multiply_add(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
@@ -72,12 +84,12 @@ class ColumnMap(nn.Module):
         self.weight = nn.ParameterDict({str(j): xavier((w, out), total, out) for j, w in columns.items()})
         self.tail = Tail(out, layer_norm)
 
-    def forward(self, sources: Mapping[int, Tensor], out: int) -> Tensor:
+    def forward(self, sources: Mapping[int, Tensor], out: int, relu: bool = False) -> Tensor:
         total = self.tail.start(out)
         for source, x in sources.items():
             total = multiply_add(total, x, take(self.weight[str(source)], x.shape[1], out))
         assert total is not None
-        return self.tail(total)  # type: ignore[no-any-return]
+        return self.tail(total, relu)  # type: ignore[no-any-return]
 
 
 class RowMap(nn.Module):
@@ -93,7 +105,7 @@ class RowMap(nn.Module):
         self.merger = nn.ParameterDict({str(j): xavier((m, out), total, out) for j, (_, m) in rows.items() if m})
         self.tail = Tail(out, layer_norm)
 
-    def forward(self, sources: Mapping[int, Rows], out: int) -> Tensor:
+    def forward(self, sources: Mapping[int, Rows], out: int, relu: bool = False) -> Tensor:
         total = self.tail.start(out)
         shape = (0, 0)
         for source, (x, merger_rows) in sources.items():
@@ -103,4 +115,4 @@ class RowMap(nn.Module):
                 weight = torch.cat((weight, take(self.merger[str(source)], merger_rows, out)))
             total = multiply_add(total, x.reshape(-1, x.shape[2]), weight)
         assert total is not None
-        return self.tail(total.view(*shape, out))  # type: ignore[no-any-return]
+        return self.tail(total.view(*shape, out), relu)  # type: ignore[no-any-return]
