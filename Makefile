@@ -24,6 +24,7 @@ bench: install
 	$(BIN)/python benchmarks/retrain_step.py --short
 	$(BIN)/python benchmarks/scaling.py --short
 	$(BIN)/python benchmarks/budget.py --short
+	$(BIN)/python benchmarks/algorithms.py --short
 
 lint: install
 	$(BIN)/pytest tests/test_style.py

@@ -24,7 +24,10 @@ setup(
     python_requires=">=3.10,<3.14",  # NNI's typeguard bound uses ast.Str, gone in 3.14
     packages=packages,
     package_dir=FOLDERS,
-    package_data={"nasrec_nni": ["py.typed", "analysis/templates/*"], "nasrec_nni.examples": ["*.yaml"]},
+    package_data={
+        "nasrec_nni": ["py.typed", "analysis/templates/*", "experiment/*.js"],
+        "nasrec_nni.examples": ["*.yaml", "nni/*.yml"],
+    },
     install_requires=[
         "nni==3.0",  # mutables, one-shot base classes, experiments; its last release
         "torch>=2.4",  # tensors; see the README for CPU and GPU builds
@@ -42,6 +45,8 @@ setup(
         "jinja2>=3.1",  # the report page, escaped
         "matplotlib>=3.8",  # drawings and plots as SVG and PNG
         "tqdm>=4.66",  # progress bars outside Lightning
+        "psutil>=6",  # processes that runs have left over (NNI brings it too)
+        "packaging>=23",  # version ranges in `nasrec doctor` (Lightning brings it too)
     ],
     extras_require={
         "dev": [
@@ -55,7 +60,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["nasrec=nasrec_nni.cli:main"],
+        "console_scripts": ["nasrec=nasrec_nni.cli:main", "nasrec-trial=nasrec_nni.experiment.trial:main"],
         "nasrec_nni.operators": [
             f"{name}=nasrec_nni.operators.descriptions:{name.upper()}"
             for name in ("fc", "dp", "sg", "sum", "efc", "attn")
@@ -77,6 +82,8 @@ setup(
         "nasrec_nni.search": [
             "regularized-evolution=nasrec_nni.strategies.search.evolution:RegularizedEvolution",
             "random=nasrec_nni.strategies.search.random_search:RandomSearch",
+            "nsga2=nasrec_nni.strategies.search.nsga2:Nsga2",
+            "predictor=nasrec_nni.strategies.search.predictor:PredictorSearch",
         ],
         "nasrec_nni.sources": [
             f"{name}=nasrec_nni.data.sources.{name}:Source"
@@ -85,6 +92,10 @@ setup(
         "nasrec_nni.objectives": [
             "log_loss=nasrec_nni.analysis.objectives:LOG_LOSS",
             "auc=nasrec_nni.analysis.objectives:AUC",
+            "live_macs=nasrec_nni.analysis.objectives:LIVE_MACS",
+            "live_parameters=nasrec_nni.analysis.objectives:LIVE_PARAMETERS",
+            "embedding_bytes=nasrec_nni.analysis.objectives:EMBEDDING_BYTES",
+            "latency_ms=nasrec_nni.analysis.objectives:LATENCY_MS",
         ],
         "nasrec_nni.baselines": [
             f"{name}=nasrec_nni.baselines.{name}:build" for name in ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2")

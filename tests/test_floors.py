@@ -43,6 +43,7 @@ FLOORS = {
     "nasrec_nni.search_spaces": 5.0,
     "nasrec_nni.strategies.one_shot": 6.0,
     "nasrec_nni.pipeline": 7.0,
+    "nasrec_nni.experiment": 8.0,
     "nasrec_nni.cli": 9.0,
 }
 NNI, LIGHTNING = ("nni",), ("pytorch_lightning", "lightning", "lightning_fabric")

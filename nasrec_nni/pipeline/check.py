@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.config import Config, DataConfig
 from nasrec_nni.errors import UserError, UserErrors
 from nasrec_nni.pipeline.caps import hashed_beyond_caps
 from nasrec_nni.pipeline.space import describe, random_architectures
 from nasrec_nni.pipeline.tables import too_large
 from nasrec_nni.plugins import registry
+from nasrec_nni.strategies.search import read_earlier, start_search
 
 
 def check(config: Config, *, retrains: bool = True) -> None:
@@ -36,7 +38,8 @@ def _parts(config: Config, searches: bool) -> Iterator[Iterable[UserError]]:
     yield _prepared(config, searches) if config.data.prepared is not None else _raw(config.data)
     yield _told(lambda: describe(config.space))
     yield _plugin("one_shot", config.supernet.strategy, "supernet.strategy")
-    yield _plugin("objectives", config.search.objective, "search.objective")
+    for at, name in enumerate(config.search.all_objectives):
+        yield _plugin("objectives", name, "search.objectives" if at else "search.objective")
     yield _algorithm(config)
     yield _baselines(config)
     yield _repeats(config.retrain.baselines, "retrain.baselines")
@@ -141,8 +144,25 @@ def _algorithm(config: Config) -> list[UserError]:
         return wrong
     if count := config.retrain.random:  # what is left when the winners, not known yet, are taken out
         wrong += _told(lambda: random_architectures(space[0], config.seed, count + config.retrain.top_k))
-    start = registry("search").load(config.search.algorithm)
-    return wrong + _told(lambda: start(space[0], config.seed, config.search.options, config.search.candidates))
+    return wrong + _told(lambda: _start(config, space[0]))
+
+
+def _start(config: Config, space: SpaceDescription) -> None:
+    """What the algorithm says of its options, of limits, several objectives and earlier results."""
+    settings = config.search
+    count = len(settings.all_objectives)
+    path = None if settings.warm_start is None else Path(settings.warm_start)
+    limited = settings.limits.max_macs is not None or settings.limits.max_parameters is not None
+    start_search(
+        settings.algorithm,
+        space,
+        config.seed,
+        settings.options,
+        settings.candidates,
+        objectives=count,
+        excess=(lambda architecture: 0.0) if limited else None,
+        earlier=[] if path is None else read_earlier(path, space, lambda record: (record.value or 0.0,) * count),
+    )
 
 
 def _baselines(config: Config) -> Iterator[UserError]:

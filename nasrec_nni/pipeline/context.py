@@ -64,6 +64,13 @@ class Context:
         """What data and space fix for every network."""
         return Sizes.of(self.space, self.prepared.dense_width, len(self.prepared.rows_per_field), layer_norm)
 
+    @property
+    def embedding_bytes(self) -> int:
+        """Of the supernet's table, which all candidates share."""
+        cap = self.config.supernet.max_rows_per_field
+        rows = sum(min(count, cap or count) for count in self.prepared.rows_per_field)
+        return rows * self.space.embedding * 4
+
     def set_threads(self) -> None:
         """As many CPU threads as the config says."""
         import torch
@@ -96,7 +103,7 @@ class Context:
         needs_auc = [
             where
             for where, figure in (
-                ("search.objective", self.config.search.objective),
+                *((_key(at), name) for at, name in enumerate(self.config.search.all_objectives)),
                 ("supernet.recipe.monitor", self.config.supernet.recipe.monitor),
                 ("retrain.recipe.monitor", self.config.retrain.recipe.monitor),
             )
@@ -108,6 +115,10 @@ class Context:
                 where=", ".join(needs_auc),
                 hint="Use log_loss, or prepare with another --split",
             )
+
+
+def _key(at: int) -> str:
+    return "search.objective" if at == 0 else f"search.objectives[{at}]"
 
 
 def _one_class(split: Mapping[str, int]) -> bool:

@@ -45,7 +45,7 @@ def write_page(context: Context, table: Sequence[Standing], rows: RowDifference 
             "algorithm": config.search.algorithm,
             "candidates": len(records),
             "failed candidates": sum(record.failure is not None for record in records),
-            "objective": config.search.objective,
+            "objective": ", ".join(config.search.all_objectives),
         },
         versions=manifest["versions"],
         hardware=manifest["hardware"],

@@ -26,13 +26,13 @@ def retrain(context: Context) -> dict[str, Any]:
         folder = context.folder.training(model.folder, seed)
         if not (folder / TRAINED).exists():
             context.say(f"retrain {number}/{len(wanted)}: {model.name}, seed {seed}")
-            _train(model, seed, folder, context)
+            train(model, seed, folder, context)
     winner = fix_winner(context.folder)
     reads = open_test(context, wanted)
     return {"trained": len(wanted), "winner": winner["model"], "test_reads": reads}
 
 
-def _train(model: Model, seed: int, folder: Path, context: Context) -> None:
+def train(model: Model, seed: int, folder: Path, context: Context) -> None:
     """One training; what it is and what it reached is written last."""
     from nasrec_nni.data.loader import labels_of
     from nasrec_nni.training.fit import fit

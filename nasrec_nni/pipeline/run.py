@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,24 @@ from nasrec_nni.pipeline import staleness
 from nasrec_nni.pipeline.check import check
 from nasrec_nni.pipeline.context import Context
 from nasrec_nni.pipeline.data import prepare_data
+from nasrec_nni.pipeline.goals import check_limits
 from nasrec_nni.pipeline.report import report
 from nasrec_nni.pipeline.retrain import retrain
 from nasrec_nni.pipeline.search import search
 from nasrec_nni.run_folder import RunFolder
 
+Action = Callable[[Context], dict[str, Any]]
 
-def run_stages(config: Config, out: Path, last: str, *, command: str, redo: bool = False) -> dict[str, Any]:
+
+def run_stages(
+    config: Config,
+    out: Path,
+    last: str,
+    *,
+    command: str,
+    redo: bool = False,
+    actions: Mapping[str, Action] | None = None,
+) -> dict[str, Any]:
     """Work up to the stage `last`: data, supernet, search, retrain or report.
 
     Args:
@@ -30,12 +41,13 @@ def run_stages(config: Config, out: Path, last: str, *, command: str, redo: bool
         last: last stage to do.
         command: who locks the run.
         redo: do stale stages anew instead of refusing.
+        actions: how stages are done, if not in this process, by their names.
 
     Raises:
         UserError: the config or the data are wrong, stages are stale, or another command works on the run.
     """
     check(config, retrains=last in ("retrain", "report"))
-    config = _with_whole_paths(config)
+    config = with_whole_paths(config)
     folder = RunFolder(out)
     folder.check_free()
     existed = out.exists()
@@ -47,8 +59,8 @@ def run_stages(config: Config, out: Path, last: str, *, command: str, redo: bool
         try:
             for moved in staleness.refuse_or_retire(folder, stages, redo):
                 context.say(moved)
-            _write_config(context)
-            return _work(context, stages, last)
+            write_config(context)
+            return _work(context, stages, last, actions or {})
         except UserError:
             if fresh and not any(staleness.state(folder, stage) == "done" for stage in stages):
                 folder.clear()  # a mistake in the data leaves nothing half-made behind
@@ -57,12 +69,13 @@ def run_stages(config: Config, out: Path, last: str, *, command: str, redo: bool
             raise
 
 
-def _work(context: Context, stages: list[staleness.Stage], last: str) -> dict[str, Any]:
-    actions: dict[str, Callable[[Context], dict[str, Any]]] = {
+def _work(context: Context, stages: list[staleness.Stage], last: str, others: Mapping[str, Action]) -> dict[str, Any]:
+    actions: dict[str, Action] = {
         "data": prepare_data,
         "supernet": _supernet,
         "search": search,
         "retrain": retrain,
+        **others,
     }
     told: list[dict[str, Any]] = []
     for stage in stages:
@@ -72,6 +85,8 @@ def _work(context: Context, stages: list[staleness.Stage], last: str) -> dict[st
         if stage.name == "data":
             context.folder.update_manifest(data_fingerprint=context.prepared.fingerprint)
             context.check_data()
+            if context.config.retrain.top_k or last == "search":
+                check_limits(context)
         if stage.name == last:
             return {"run": str(context.folder.path), "stages": told}
     clock = staleness.Clock()
@@ -80,7 +95,7 @@ def _work(context: Context, stages: list[staleness.Stage], last: str) -> dict[st
     return {"run": str(context.folder.path), "stages": told} | found
 
 
-def _one(context: Context, stage: staleness.Stage, action: Callable[[Context], dict[str, Any]]) -> dict[str, Any]:
+def _one(context: Context, stage: staleness.Stage, action: Action) -> dict[str, Any]:
     folder = context.folder
     if staleness.state(folder, stage) == "done":
         context.say(f"{stage.name}: done before")
@@ -113,15 +128,18 @@ def _supernet(context: Context) -> dict[str, Any]:
     return {"steps": facts.training["steps"], "row_macs": facts.training["row_macs"]}
 
 
-def _with_whole_paths(config: Config) -> Config:
+def with_whole_paths(config: Config) -> Config:
     """The same config, so that its copy in the run holds from any folder."""
     data = config.data
     prepared = None if data.prepared is None else str(Path(data.prepared).absolute())
     inputs = tuple(str(Path(path).absolute()) for path in data.inputs)
-    return config.model_copy(update={"data": data.model_copy(update={"prepared": prepared, "inputs": inputs})})
+    search, named = config.search, config.search.warm_start
+    search = search if named is None else search.model_copy(update={"warm_start": str(Path(named).absolute())})
+    data = data.model_copy(update={"prepared": prepared, "inputs": inputs})
+    return config.model_copy(update={"data": data, "search": search})
 
 
-def _write_config(context: Context) -> None:
+def write_config(context: Context) -> None:
     """The manifest first: it makes the folder a run."""
     config, folder = context.config, context.folder
     folder.update_manifest(seeds={"run": config.seed, "retrain": list(config.retrain.seeds)})

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from nasrec_nni.config import WATCHING, Config
 from nasrec_nni.errors import UserError
-from nasrec_nni.files import fingerprint, read_json, write_json
+from nasrec_nni.files import fingerprint, read_json, sha256, write_json
 from nasrec_nni.run_folder import RunFolder, now
 
 STAGES = ("data", "supernet", "search", "retrain")  # the report is written anew every time
@@ -44,7 +44,7 @@ def stages(config: Config, prepared: str | None = None) -> list[Stage]:
     keys: dict[str, dict[str, Any]] = {
         "data": {"prepared": prepared} if prepared is not None else {"data": _raw(config)},
         "supernet": _unwatched({"seed": config.seed, "space": content["space"], "supernet": content["supernet"]}),
-        "search": {"search": content["search"]},
+        "search": {"search": _with_hash(content["search"])},
         "retrain": {"retrain": content["retrain"]},
     }
     if config.precision != "32-true":  # records older than the key are of 32-true
@@ -53,6 +53,12 @@ def stages(config: Config, prepared: str | None = None) -> list[Stage]:
     for name in STAGES:
         found.append(Stage(name, keys[name], found[-1] if found else None))
     return found
+
+
+def _with_hash(search: dict[str, Any]) -> dict[str, Any]:
+    """What `warm_start` names by its content: a moved file is the same, a changed one makes the search stale."""
+    named = search.get("warm_start")
+    return search if named is None else search | {"warm_start": f"sha256 {sha256(Path(named))[:16]}"}
 
 
 def _unwatched(key: dict[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.errors import UserError
 from nasrec_nni.strategies.search.interface import Search
-from nasrec_nni.strategies.search.records import Evaluation, Record
+from nasrec_nni.strategies.search.records import OVER_LIMIT, Evaluation, Record
 from nasrec_nni.strategies.search.window import Ticket, Window
 
 Evaluate = Callable[[Architecture], Evaluation]
@@ -19,10 +20,11 @@ class CandidateFailed(Exception):
 
     Args:
         reason: one sentence, kept in the record.
+        facts: kept too. With `OVER_LIMIT` among them the failure is no fault, and is not counted as one.
     """
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, reason: str, facts: Mapping[str, Any] | None = None) -> None:
+        self.reason, self.facts = reason, dict(facts or {})
         super().__init__(reason)
 
 
@@ -62,8 +64,9 @@ def run_search(
         record = _evaluated(pending[0], evaluate)
         on_result(record)
         found.append(record)
-        window.finish(record.number, record.value, record.failure)
-        failures = 0 if record.failure is None else failures + 1
+        window.take(record)
+        if OVER_LIMIT not in record.facts:
+            failures = 0 if record.failure is None else failures + 1
         if failures == max_failures_in_a_row:
             raise UserError(
                 f"the search stops: {failures} candidates in a row failed, the last one with: {record.failure}",
@@ -98,17 +101,17 @@ def replay(window: Window, records: Sequence[Record], where: str = "candidates.j
                 allowed=expected,
                 hint="Seed, space, options, budget or in_flight changed: search into another run folder",
             )
-        window.finish(record.number, record.value, record.failure)
+        window.take(record)
 
 
 def _evaluated(ticket: Ticket, evaluate: Evaluate) -> Record:
     architecture = ticket.architecture
     try:
-        evaluation = evaluate(architecture)
+        found = evaluate(architecture)
     except CandidateFailed as error:
-        return Record(ticket.number, architecture.id, architecture, None, error.reason)
-    if not math.isfinite(evaluation.value):
-        reason = f"the objective is {evaluation.value}"
-        return Record(ticket.number, architecture.id, architecture, None, reason)
-    value = float(evaluation.value)
-    return Record(ticket.number, architecture.id, architecture, value, None, evaluation.live_macs, evaluation.facts)
+        return Record(ticket.number, architecture.id, architecture, None, error.reason, facts=error.facts)
+    values = None if found.values is None else tuple(map(float, found.values))
+    if odd := [one for one in (found.value, *(values or ())) if not math.isfinite(one)]:
+        return Record(ticket.number, architecture.id, architecture, None, f"the objective is {odd[0]}")
+    value = float(found.value)
+    return Record(ticket.number, architecture.id, architecture, value, None, found.live_macs, found.facts, values)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
@@ -21,9 +21,10 @@ from nasrec_nni.architecture.draw import stream
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.errors import UserError, UserErrors
-from nasrec_nni.strategies.search.interface import Options, parse_options
-from nasrec_nni.strategies.search.mutation import mutate
-from nasrec_nni.strategies.search.random_search import TRIES, new_random
+from nasrec_nni.strategies.search.interface import Excess, Options, parse_options
+from nasrec_nni.strategies.search.offspring import new_child
+from nasrec_nni.strategies.search.random_search import new_random
+from nasrec_nni.strategies.search.records import Record
 from nasrec_nni.strategies.search.unique import Unique
 
 Positive = Annotated[int, Field(gt=0)]
@@ -64,24 +65,36 @@ class RegularizedEvolution:
         seed: not negative.
         options: see `EvolutionOptions`.
         budget: candidates that will be asked.
+        excess: of the limits.
+        earlier: successes join the first population, in their order; so many fewer are random.
 
     Raises:
         UserErrors: unknown or wrong options, or sizes with which nothing would evolve.
     """
 
     def __init__(
-        self, space: SpaceDescription, seed: int, options: Mapping[str, Any] | None = None, budget: int | None = None
+        self,
+        space: SpaceDescription,
+        seed: int,
+        options: Mapping[str, Any] | None = None,
+        budget: int | None = None,
+        *,
+        excess: Excess | None = None,
+        earlier: Sequence[Record] = (),
     ) -> None:
         self._options = parse_options(EvolutionOptions, options)
         self._sample = self._options.sample or max(1, self._options.population // 2)
-        _check(self._options, budget)
+        members = [Member(record.architecture, record.value) for record in earlier if record.value is not None]
+        _check(self._options, budget, len(members))
         self._space, self._seed = space, seed
-        self._unique = Unique(space)
-        self._population: deque[Member] = deque(maxlen=self._options.population)
-        self._told = 0
+        self._unique = Unique(space, excess, earlier)
+        self._population: deque[Member] = deque(members, maxlen=self._options.population)
+        self._first = len(earlier) + max(0, self._options.population - len(members))  # seen before the first child
+        self._told = len(earlier)
         self._children = 0  # told, failed ones included
         self._size = self._options.generation_size or CHILDREN
-        self.generations = self._options.generations or _generations(budget, self._options.population, self._size)
+        drawn = self._first - len(earlier)
+        self.generations = self._options.generations or _generations(budget, drawn, self._size)
         self._parent: tuple[Architecture, int] | None = None
         self._of_parent = 0
 
@@ -92,14 +105,22 @@ class RegularizedEvolution:
 
     def ask(self) -> Architecture | None:
         """The next candidate, new by canonical id; None when the space has nothing new left."""
-        if len(self._unique) < self._options.population or not self._population:
+        if len(self._unique) < self._first or not self._population:
             return new_random(self._space, self._seed, self._unique)
         return self._child()
 
-    def tell(self, architecture: Architecture, value: float | None, failure: str | None = None) -> None:
-        """A success becomes the newest member and the oldest leaves; a failure only counts as told."""
+    def tell(
+        self,
+        architecture: Architecture,
+        value: float | None,
+        failure: str | None = None,
+        values: tuple[float, ...] | None = None,
+    ) -> None:
+        """A success becomes the newest member and the oldest leaves; a failure only counts as told. Of several
+        objectives the first counts.
+        """
         member = Member(architecture, value) if value is not None else None
-        if self._told >= self._options.population:
+        if self._told >= self._first:
             self._children += 1
         self._told += 1
         if member is not None:
@@ -109,16 +130,7 @@ class RegularizedEvolution:
         number = len(self._unique)
         parent, mutations = self._choose_parent(number)
         generator = stream(self._seed, "mutations", number)
-        child = parent
-        for step in range(1, TRIES * mutations + 1):
-            mutated = mutate(child, self._space, generator)
-            if mutated is None:
-                break
-            child = mutated
-            # A seen child is mutated `mutations` times more, on top: a random walk until new.
-            if step % mutations == 0 and self._unique.add(child):
-                return child
-        return self._unique.leftover(generator)
+        return new_child(parent, mutations, self._space, self._unique, generator)
 
     def _choose_parent(self, number: int) -> tuple[Architecture, int]:
         """The parent of child `number` and how often to mutate it; one pair a generation if so asked."""
@@ -136,20 +148,21 @@ class RegularizedEvolution:
         return self._parent
 
 
-def _check(options: EvolutionOptions, budget: int | None) -> None:
+def _check(options: EvolutionOptions, budget: int | None, earlier: int) -> None:
     problems = []
     if options.sample is not None and options.sample > options.population:
         allowed = f"at most the population ({options.population})"
         problems.append(
             UserError("more than there are", value=options.sample, where="search.options.sample", allowed=allowed)
         )
-    if budget is not None and budget <= options.population:
+    if budget is not None and budget + earlier <= options.population:
         problems.append(
             UserError(
                 "the candidates only fill the first random population, so nothing would evolve",
                 value=budget,
                 where="search.candidates",
-                allowed=f"more than search.options.population ({options.population})",
+                allowed=f"more than search.options.population ({options.population})"
+                + (f" less the {earlier} of search.warm_start" if earlier else ""),
                 hint=f"Set search.options.population={max(2, budget // 4)}, or search.algorithm=random",
             )
         )
@@ -162,7 +175,7 @@ def mutation_count(generation: int, generations: int) -> int:
     return max(0, generations - generation) // max(20, generations // 5) + 1
 
 
-def _generations(budget: int | None, population: int, size: int) -> int:
+def _generations(budget: int | None, drawn: int, size: int) -> int:
     if budget is None:
         return 240
-    return max(1, math.ceil((budget - population) / size))
+    return max(1, math.ceil((budget - drawn) / size))

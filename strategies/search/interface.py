@@ -7,7 +7,7 @@ state after a stop is rebuilt by asking and telling again (`replay`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.errors import UserError, UserErrors, nearest
+from nasrec_nni.strategies.search.records import Record
+
+# How far an architecture is beyond the limits of a search: 0 within all of them.
+Excess = Callable[[Architecture], float]
 
 
 class Search(Protocol):
@@ -23,13 +27,21 @@ class Search(Protocol):
     def ask(self) -> Architecture | None:
         """The next candidate, with an id never asked before; None for ever once the space is exhausted."""
 
-    def tell(self, architecture: Architecture, value: float | None, failure: str | None = None) -> None:
+    def tell(
+        self,
+        architecture: Architecture,
+        value: float | None,
+        failure: str | None = None,
+        values: tuple[float, ...] | None = None,
+    ) -> None:
         """The result of the earliest candidate not yet told.
 
         Args:
             architecture: as asked.
             value: lower is better, finite; None if it failed.
             failure: why it failed.
+            values: all objectives, the first is `value`; passed only by a search that has several, so an
+                algorithm that takes no such argument is refused there and works elsewhere.
         """
 
 
@@ -37,7 +49,14 @@ class Algorithm(Protocol):
     """What a plug-in of the group `nasrec_nni.search` is: usually a class."""
 
     def __call__(
-        self, space: SpaceDescription, seed: int, options: Mapping[str, Any] | None = None, budget: int | None = None
+        self,
+        space: SpaceDescription,
+        seed: int,
+        options: Mapping[str, Any] | None = None,
+        budget: int | None = None,
+        *,
+        excess: Excess | None = None,
+        earlier: Sequence[Record] = (),
     ) -> Search:
         """Start a search.
 
@@ -46,6 +65,9 @@ class Algorithm(Protocol):
             seed: not negative.
             options: of the algorithm, as in `search.options`; unknown ones are refused.
             budget: how many candidates will be asked at most, for algorithms that change with progress.
+            excess: of the limits; nothing with an excess above 0 may be asked. Passed only if there are limits.
+            earlier: results of another search, all different, to start from; none of them may be asked. Passed
+                only if there are some.
 
         Raises:
             UserErrors: every option that is unknown or out of range.

@@ -10,8 +10,12 @@ from typing import Any
 from nasrec_nni.architecture.json import from_json, to_json
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.errors import UserError
+from nasrec_nni.strategies.search.pareto import ranks
 
+REJECTED = "rejected_after"  # fact of a candidate that was given up: the rows it was scored on
+OVER_LIMIT = "over_limit"  # fact of a failure that is no fault: the limit that a measured figure breaks
 KEYS = ("number", "id", "value", "failure", "live_macs", "architecture", "facts")
+VALUES = "values"  # a further key of records of several objectives
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,13 @@ class Evaluation:
         value: the objective, lower is better; a value that is not finite counts as a failure.
         live_macs: MACs per example of what reaches the output.
         facts: more for the record, plain JSON values (log loss, seconds, …).
+        values: all objectives of a search that has several, lower is better; the first is `value`.
     """
 
     value: float
     live_macs: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Record:
         failure: why it failed, else None.
         live_macs: MACs per example, None if it failed.
         facts: whatever else the evaluator measured; no part of the sequence depends on it.
+        values: all objectives of a search that has several, the first is `value`; None if it failed.
     """
 
     number: int
@@ -50,11 +57,18 @@ class Record:
     failure: str | None = None
     live_macs: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """One line of `candidates.jsonl`; floats survive the round trip bit by bit."""
         found = {key: getattr(self, key) for key in KEYS}
-        return found | {"architecture": to_json(self.architecture), "facts": dict(self.facts)}
+        several = {} if self.values is None else {VALUES: list(self.values)}
+        return found | {"architecture": to_json(self.architecture), "facts": dict(self.facts)} | several
+
+    @property
+    def point(self) -> tuple[float, ...] | None:
+        """Its objectives, one or several; None if it failed."""
+        return self.values if self.values is not None or self.value is None else (self.value,)
 
 
 def record_from_json(content: Mapping[str, Any], where: str) -> Record:
@@ -67,7 +81,7 @@ def record_from_json(content: Mapping[str, Any], where: str) -> Record:
     Raises:
         UserError: a key is missing, unknown or holds something else than `Record.as_json` writes.
     """
-    if not isinstance(content, Mapping) or set(content) != set(KEYS):
+    if not isinstance(content, Mapping) or set(content) - {VALUES} != set(KEYS):
         value = sorted(content) if isinstance(content, Mapping) else type(content).__name__
         raise UserError("not a candidate record", value=value, where=where, allowed=f"the keys {', '.join(KEYS)}")
     architecture = from_json(content["architecture"], where)
@@ -84,13 +98,43 @@ def record_from_json(content: Mapping[str, Any], where: str) -> Record:
     if macs is not None and (type(macs) is not int or macs < 0):
         raise UserError("live_macs must be a whole number from 0, or null", value=macs, where=where)
     found = None if value is None else float(value)
-    return Record(number, architecture.id, architecture, found, failure, macs, content["facts"])
+    values = _values(content[VALUES], value, where) if VALUES in content else None
+    return Record(number, architecture.id, architecture, found, failure, macs, content["facts"], values)
+
+
+def _values(given: Any, value: Any, where: str) -> tuple[float, ...]:
+    numbers = isinstance(given, list) and all(type(one) in (int, float) and math.isfinite(one) for one in given)
+    if not numbers or len(given) < 2 or given[0] != value:
+        raise UserError("values must be two or more finite numbers, the first as value", value=given, where=where)
+    return tuple(map(float, given))
 
 
 def best(records: Iterable[Record], k: int) -> list[Record]:
-    """The `k` best successes: lowest value, then fewer live MACs, then asked earlier; fewer if fewer succeeded."""
-    succeeded = [record for record in records if record.value is not None]
-    return sorted(succeeded, key=_rank)[:k]
+    """The `k` best successes: lowest value, then fewer live MACs, then asked earlier; fewer if fewer succeeded.
+
+    A candidate rejected early is none: its value is an estimate.
+    """
+    return sorted(_scored(records), key=_rank)[:k]
+
+
+def front(records: Iterable[Record]) -> list[Record]:
+    """The successes that no other one dominates, by falling merit in the first objective; rejected ones are none.
+
+    What a search of several objectives found. Of one objective: the best, and those as good.
+
+    Raises:
+        UserError: records of different numbers of objectives.
+    """
+    found = _scored(records)
+    points = [record.point or () for record in found]
+    if len({len(point) for point in points}) > 1:
+        raise UserError("these candidates have different numbers of objectives, so none dominates another")
+    rank = ranks(points)
+    return sorted((record for record, at in zip(found, rank, strict=True) if at == 0), key=_rank)
+
+
+def _scored(records: Iterable[Record]) -> list[Record]:
+    return [record for record in records if record.value is not None and REJECTED not in record.facts]
 
 
 def _rank(record: Record) -> tuple[float, float, int]:

@@ -8,9 +8,11 @@ So the sequence of candidates depends on `in_flight` but neither on workers nor 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.strategies.search.interface import Search
+from nasrec_nni.strategies.search.records import Record
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class _Slot:
     done: bool = False
     value: float | None = None
     failure: str | None = None
+    values: tuple[float, ...] | None = None
 
 
 class Window:
@@ -52,13 +55,24 @@ class Window:
         """Asked and without a result, in the order of asking. Empty: the search is over."""
         return [slot.ticket for slot in self._slots.values() if not slot.done]
 
-    def finish(self, number: int, value: float | None, failure: str | None = None) -> None:
+    def take(self, record: Record) -> None:
+        """Take one result; see `finish`."""
+        self.finish(record.number, record.value, record.failure, record.values)
+
+    def finish(
+        self,
+        number: int,
+        value: float | None,
+        failure: str | None = None,
+        values: tuple[float, ...] | None = None,
+    ) -> None:
         """Take one result; tell what is next in order, asking one more after each.
 
         Args:
             number: of the ticket.
             value: lower is better, finite; None if it failed.
             failure: why it failed.
+            values: all objectives of a search that has several.
 
         Raises:
             KeyError: no such ticket waits for a result.
@@ -66,10 +80,12 @@ class Window:
         slot = self._slots.get(number)
         if slot is None or slot.done:
             raise KeyError(number)
-        slot.done, slot.value, slot.failure = True, value, failure
+        slot.done, slot.value, slot.failure, slot.values = True, value, failure, values
         while self._slots and (first := next(iter(self._slots.values()))).done:
             del self._slots[first.ticket.number]
-            self._search.tell(first.ticket.architecture, first.value, first.failure)
+            told: tuple[Any, ...] = first.ticket.architecture, first.value, first.failure
+            # an algorithm of one objective need not know the fourth argument
+            self._search.tell(*told, *(() if first.values is None else (first.values,)))
             self._fill()
 
     def _fill(self) -> None:
