@@ -28,6 +28,13 @@ def redo(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def workers(parser: argparse.ArgumentParser) -> None:
+    """`[--workers N] [--gpus-per-worker G] [--no-web]`."""
+    parser.add_argument("--workers", metavar="N", type=positive, help="processes that NNI runs; unset: this one works")
+    parser.add_argument("--gpus-per-worker", metavar="G", type=whole, help="as workers.gpus=G")
+    parser.add_argument("--no-web", action="store_true", help="work in this process, without NNI and its web page")
+
+
 def network_sizes(parser: argparse.ArgumentParser) -> None:
     """`--dense N --sparse N [--embedding --heads --layer-norm]`, or `--data DATA`."""
     parser.add_argument("--data", metavar="DATA", type=Path, help="prepared set that gives --dense and --sparse")

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasrec_nni.cli.tables import pairs, table
 from nasrec_nni.config_file import load_config
 from nasrec_nni.errors import UserError
+
+if TYPE_CHECKING:
+    from nasrec_nni.config import Config
+    from nasrec_nni.pipeline.run import Action
 
 
 def run_up_to(options: argparse.Namespace, last: str, command: str) -> dict[str, Any]:
     """All stages up to `last` that are not done yet."""
     from nasrec_nni.pipeline.run import run_stages
 
-    config = load_config(options.config, tuple(options.overrides))
-    return run_stages(config, options.out, last, command=command, redo=options.redo)
+    config = load_config(options.config, (*options.overrides, *gpus_override(options)))
+    config, actions = _doors(config, options, last)
+    return run_stages(config, options.out, last, command=command, redo=options.redo, actions=actions)
+
+
+def gpus_override(options: argparse.Namespace) -> list[str]:
+    """`--gpus-per-worker` as a change to the config."""
+    given = getattr(options, "gpus_per_worker", None)
+    return [] if given is None else [f"workers.gpus={given}"]
+
+
+def _doors(config: Config, options: argparse.Namespace, last: str) -> tuple[Config, dict[str, Action]]:
+    """Who does the search, and the trainings from scratch; the config with what follows from it."""
+    from nasrec_nni.experiment.doors import choose
+
+    if not getattr(options, "no_web", False):
+        return choose(config, options.out, last, getattr(options, "workers", None))
+    if options.workers is not None:
+        raise UserError(
+            "--no-web works in one process, without NNI's workers", value=options.workers, where="--workers"
+        )
+    return choose(config, options.out, last, None)
 
 
 def needs_out(options: argparse.Namespace) -> None:

@@ -14,12 +14,14 @@ VERBS = {
     "run": "every stage that is not done yet; the same command resumes",
     "supernet": "the stages up to the trained supernet",
     "search": "the stages up to the searched supernet",
+    "nni-config": "files for `nnictl create`: NNI runs the search without this command",
     "retrain": "the stages up to the retrained winners and baselines",
     "report": "leaderboard and page of a run",
     "profile": "multiply-accumulates and parameters of an architecture",
     "draw": "picture of an architecture",
     "ls": "what is installed: plug-ins with their package, examples",
     "cp": "copy an example config to start from",
+    "doctor": "is this machine fit, and what earlier runs have left running",
 }
 
 
@@ -38,4 +40,4 @@ class Verb(Protocol):
 
 def load(name: str) -> Verb:
     """The module of a verb."""
-    return cast(Verb, importlib.import_module(f"nasrec_nni.cli.verbs.{name}"))
+    return cast(Verb, importlib.import_module(f"nasrec_nni.cli.verbs.{name.replace('-', '_')}"))
