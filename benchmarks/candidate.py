@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from time import process_time
 from typing import Any
 
@@ -65,6 +65,7 @@ AUTHORS = {"nasrec-full": 4760.0, "nasrec-small": 1380.0}  # CPU seconds of thei
 BARE = "bare forward"
 ATTENTION, OTHER = "attn", "efc"
 SHORT = {"candidates": 2, "rounds": 1, "head_rows": 8192, "score_rows": 16_384, "heads": ["lbfgs"]}
+DRAWN = 100  # architectures, of which those of mean work are scored
 WRITTEN = 65_536  # rows made at once
 CHUNK = 512  # rows of a bare forward pass, as the evaluator has them on a CPU
 Work = Callable[[], "int | tuple[int, dict[str, Any]]"]
@@ -134,8 +135,15 @@ def opened(data: str, splits: dict[str, int], supernet: str, threads: int, **mor
 
 
 def chosen_from(facts: SupernetFacts, count: int, *, attention: bool = True) -> tuple[list[Architecture], list[int]]:
-    """The first random architectures and their live MACs, with or without another operator in attention's place."""
-    found = architectures(facts.space, 0, count)
+    """Of the first random architectures those of the most usual size, and their live MACs.
+
+    One candidate may have a tenth or three times the mean work, so a few of them are picked by it: nearest to the mean
+    of `DRAWN`. Then another operator stands in attention's place if that is asked for.
+    """
+    drawn = architectures(facts.space, 0, DRAWN)
+    macs = [profile(one, facts.sizes).live_macs for one in drawn]
+    usual = mean(macs)
+    found = [drawn[at] for at in sorted(range(DRAWN), key=lambda at: abs(macs[at] - usual))[:count]]
     if not attention:
         found = [
             replace(one, blocks=tuple(replace(b, sparse_operator=_other(b.sparse_operator)) for b in one.blocks))
@@ -166,7 +174,7 @@ def candidate(
     features: str,
     attention: bool = True,
 ) -> Work:
-    """Scores the first architectures; seconds of its parts are sums over them."""
+    """Scores the chosen architectures; seconds of its parts are sums over them."""
     evaluator = opened(data, splits, supernet, threads, head=head, features=features)
     watch = Stopwatch()
     chosen, macs = chosen_from(evaluator.supernet.facts, count, attention=attention)
@@ -301,7 +309,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--score-rows", type=int, default=32_768, help="validation rows scored")
     parser.add_argument("--heads", nargs="+", default=["lbfgs", "newton", "adagrad"], help="solvers of the last layer")
     parser.add_argument("--features", default="float32", help="how its inputs are kept: float32, bfloat16")
-    parser.add_argument("--candidates", type=int, default=4, help="random architectures scored in each process")
+    parser.add_argument("--candidates", type=int, default=4, help="architectures of mean work scored in each process")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=CAP, help="table rows of a field at most")
     parser.add_argument("--work", type=Path, help="folder for what is made; all of it is removed again")
