@@ -23,11 +23,15 @@ KINDS = {
         *("scatter", "gather", "index", "sqrt", "neg", "exp", "log", "gelu", "lerp"),
     ),
 }
+OURS = {"HeadsOfTwo": "attention", "LayerNorm": "layer norm", "PairProducts": "matrix products"}  # by autograd's names
 VIEWS = ("aten::t", "aten::view", "aten::transpose", "aten::as_strided", "aten::detach", "aten::reshape", "aten::empty")
 
 
 def kind_of(name: str) -> str:
     """The kind of an operation by its name."""
+    for own, kind in OURS.items():
+        if name.startswith(own):
+            return kind
     lowered = name.lower()
     if not lowered.startswith("aten::") or name in VIEWS:
         return OTHER

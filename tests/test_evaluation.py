@@ -72,7 +72,7 @@ def test_score_equals_a_slow_reference(supernet: Path, prepared: PreparedSet) ->
             p = torch.sigmoid(x @ head[:-1].double() + head[-1].double()).numpy()
         assert score.converged is converged is True
         assert score.log_loss == pytest.approx(log_loss(data.label, p), abs=1e-6)
-        assert score.auc == pytest.approx(roc_auc_score(data.label, p), abs=1e-6)
+        assert score.auc == pytest.approx(roc_auc_score(data.label, p), abs=5e-5)  # a pair of near logits swaps
         assert score.losses.mean() == pytest.approx(score.log_loss)
 
 

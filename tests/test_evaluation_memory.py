@@ -69,7 +69,7 @@ def test_chunks_change_neither_head_nor_score(
             # a matrix product may round otherwise in another shape, and L-BFGS ends at its first small gain
             tolerance = {"lbfgs": 2e-3, "newton": 1e-5, "adagrad": 1e-6}[head]
             assert score.log_loss == pytest.approx(expected.log_loss, abs=tolerance)
-            assert score.auc == pytest.approx(expected.auc, abs=10 * tolerance)
+            assert score.auc == pytest.approx(expected.auc, abs=max(5e-4, 10 * tolerance))  # few rows, near logits swap
             found, _ = other._fit(other.supernet.network(architecture))
             away = {"lbfgs": 0.2, "newton": 2e-2, "adagrad": 1e-3}[head]  # most along directions that hardly count
             torch.testing.assert_close(found, vector, rtol=0, atol=away)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -56,6 +57,8 @@ with os.fdopen(int(descriptor), "w") as stream:
         say({"record": {"number": number, "id": ID(asked), "value": 0.5, "failure": None, "live_macs": 7,
                         "architecture": asked["architecture"], "facts": {"process": os.getpid()}}})
 """
+
+AWAY = tempfile.gettempdir()  # where no checkout stands before the installed package
 
 
 @pytest.fixture
@@ -125,7 +128,9 @@ def test_the_child_of_a_killed_process_dies() -> None:
         time.sleep(60)
     time.sleep(60)
     """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True, cwd=AWAY
+    ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
@@ -143,7 +148,9 @@ def test_memory_beyond_the_limit_is_refused_and_the_process_goes_on() -> None:
     except MemoryError:
         print("refused", small.sum())
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, cwd=AWAY
+    )
     assert done.stdout.split() == ["refused", str(4 * 2**20)]
 
 
@@ -171,7 +178,9 @@ def test_a_trial_loads_neither_nni_nor_lightning() -> None:
     import nasrec_nni.experiment.trial, nasrec_nni.experiment.child, nasrec_nni.evaluation.evaluator
     print([name for name in ("nni", "pytorch_lightning", "lightning", "pandas") if name in sys.modules])
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, cwd=AWAY
+    )
     assert done.stdout.strip() == "[]"
 
 
