@@ -17,7 +17,8 @@ from nasrec_nni.operators.attn import attended_heads
 from nasrec_nni.operators.dp import PairProducts, pair_numbers
 from nasrec_nni.operators.kernels.attention import HeadsOfTwo
 from nasrec_nni.operators.kernels.compiled import compiled
-from nasrec_nni.operators.linear import layer_norm
+from nasrec_nni.operators.kernels.norm import LayerNorm
+from nasrec_nni.operators.linear import LAYER_NORM_EPS, layer_norm
 from nasrec_nni.operators.mergers import PairSums
 
 TOLERANCE = 2e-6  # of float32 numbers of size 1
@@ -152,7 +153,7 @@ def test_layer_norm_and_its_gradients_are_those_of_float64(rows: int, width: int
     x = 2 * torch.randn(rows, width, generator=generator) + 1
     weight, bias, gradient = (torch.randn(*shape, generator=generator) for shape in ((width,), (width,), (rows, width)))
     given = [tensor.requires_grad_() for tensor in (x, weight, bias)]
-    found = layer_norm(*given, relu)
+    found = LayerNorm.apply(*given, LAYER_NORM_EPS, relu)
     slopes = torch.autograd.grad(found, given, gradient)
     exact = [tensor.detach().double().requires_grad_() for tensor in given]
     wanted = layer_norm(*exact, relu)
@@ -175,7 +176,7 @@ def test_layer_norm_hides_nothing_and_has_the_same_bits_on_all_threads(relu: boo
     for count in (1, 2, 3):
         torch.set_num_threads(count)
         given = [tensor.clone().requires_grad_() for tensor in (x, weight, bias)]
-        found = layer_norm(*given, relu)
+        found = LayerNorm.apply(*given, LAYER_NORM_EPS, relu)
         assert found[7].isnan().all()
         assert not found[8:].isnan().any()
         results.append((found, *torch.autograd.grad(found[8:].square().sum(), given)))

@@ -17,6 +17,9 @@ from nasrec_nni.operators.inputs import Rows
 from nasrec_nni.operators.slices import take
 
 LAYER_NORM_EPS = 1e-5
+KERNEL_ROWS = (
+    4096  # from which our layer norm gains more by its loops than it loses by its call: sparse rows, not dense
+)
 
 
 def xavier(shape: tuple[int, ...], inputs: int, outputs: int) -> nn.Parameter:
@@ -40,7 +43,8 @@ class Norm(nn.Module):
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tensor:
     """Layer norm over the last axis, and a ReLU if asked: `[..., D]` to `[..., D]`."""
-    if x.is_cpu and x.dtype == weight.dtype == torch.float32 and not torch.compiler.is_compiling():
+    many = x.numel() >= KERNEL_ROWS * x.shape[-1]
+    if many and x.is_cpu and x.dtype == weight.dtype == torch.float32 and not torch.compiler.is_compiling():
         from nasrec_nni.operators.kernels.norm import LayerNorm  # numba takes half a second to import
 
         return LayerNorm.apply(x, weight, bias, LAYER_NORM_EPS, relu)  # type: ignore[no-any-return,no-untyped-call]

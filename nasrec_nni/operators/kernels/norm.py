@@ -1,6 +1,7 @@
 """Layer norm over the last axis, with or without a ReLU behind it: float32 on the CPU.
 
-Rows here have 16 to 1024 numbers. torch takes 2 to 5 times as long for them, and the ReLU goes over them once more.
+For the many short rows of a sparse output (8,192 of 16 to 64 numbers at batch 512). torch takes 1.2 to 2 times as long
+for them with the ReLU, which goes over them once more; of attention's 24,576 rows of 16, 2 to 3 times.
 """
 
 from __future__ import annotations
