@@ -206,6 +206,7 @@ def test_door_two_survives_candidates_that_raise_hang_eat_memory_or_have_no_numb
     until(lambda: not processes(place / "ill2"), "the end of all processes", 60)
 
 
+@pytest.mark.long
 def test_door_three_stopped_and_resumed_in_the_middle(place: Path, faulty: dict[str, str]) -> None:
     shutil.copytree(place / "base", place / "ill3")
     files = place / "files"

@@ -86,7 +86,8 @@ class DotProduct(nn.Module):
         pairs = k * (k + 1) // 2
         rows = torch.cat((self._dense_row(inputs).unsqueeze(2), self._sparse_rows(inputs, k)), 2)
         chosen = self.pair_rows[:pairs] * (k + 1) + self.pair_columns[:pairs]
-        p: Tensor = PairProducts.apply(rows, chosen, self.pair_numbers[: k + 1, : k + 1].flatten())
+        numbers = self.pair_numbers[: k + 1, : k + 1].flatten()
+        p: Tensor = PairProducts.apply(rows, chosen, numbers)  # type: ignore[no-untyped-call]
         if pairs != out:
             assert self.weight is not None and self.tail is not None
             p = multiply_add(self.tail.start(out), p, take(self.weight, pairs, out))
