@@ -81,7 +81,7 @@ def test_a_network_is_calibrated_on_the_whole_log(log: tuple[PreparedSet, np.nda
     assert blind > corrected + 0.02
 
 
-@pytest.mark.parametrize("head", ["lbfgs", "adagrad"])
+@pytest.mark.parametrize("head", ["newton", "lbfgs", "adagrad"])
 def test_a_refitted_last_layer_is_calibrated_on_the_whole_log(
     log: tuple[PreparedSet, np.ndarray], head: str, tmp_path: Path
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_refitted_last_layer_is_calibrated_on_the_whole_log(
         network = evaluator.supernet.network(architecture)
         with torch.no_grad():
             weights, _ = evaluator._fit(network)
-            batches = list(evaluator._batches(evaluator._score))
+            batches = [batch for _, some in evaluator._score for batch in evaluator._batches(some)]
             x = torch.cat([network.features(batch.dense, batch.sparse) for batch in batches]).double()
             p = torch.sigmoid(x @ weights[:-1].double() + weights[-1].double()).numpy()
         found = calibration(data.label[data.rows("val")], p)
