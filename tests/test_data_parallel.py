@@ -41,7 +41,8 @@ from nasrec_nni.training.keeper import CheckpointKeeper
 from nasrec_nni.training.launch import _judge, _outcomes, here, launch
 
 STEPS, BATCH = 20, 64
-CLOSE = {torch.float64: {"rtol": 1e-8, "atol": 1e-10}, torch.float32: {"rtol": 1e-3, "atol": 5e-4}}
+# float32: Adagrad's first steps turn a rounding of a tiny gradient into one of the learning rate; float64 is the proof
+CLOSE = {torch.float64: {"rtol": 1e-8, "atol": 1e-10}, torch.float32: {"rtol": 1e-3, "atol": 2e-3}}
 
 
 @pytest.fixture(scope="module")
