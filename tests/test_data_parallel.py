@@ -41,10 +41,7 @@ from nasrec_nni.training.keeper import CheckpointKeeper
 from nasrec_nni.training.launch import _judge, _outcomes, here, launch
 
 STEPS, BATCH = 20, 64
-CLOSE = {"rtol": 1e-8, "atol": 1e-10}  # in float64, which is the proof
-# In float32 a rounding can turn one ReLU of one row, and a rate of 0.12 makes that a change of some weights by 0.03:
-# torch's optimizer in place of ours does the same to one process. So all weights are compared together.
-FAR = 0.02
+CLOSE = {torch.float64: {"rtol": 1e-8, "atol": 1e-10}, torch.float32: {"rtol": 1e-3, "atol": 5e-4}}
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +65,9 @@ def rows_of(prepared: PreparedSet) -> np.ndarray:
     return np.asarray(prepared.rows("train"))[: STEPS * BATCH]
 
 
-def config(devices: int, optimizer: str = "adagrad") -> Config:
-    rate = 0.12 if optimizer == "adagrad" else 1e-3
+def config(devices: int, optimizer: str = "adagrad", dtype: torch.dtype = torch.float64) -> Config:
+    """In float32 the rate is low: at 0.12 a rounding that turns one ReLU of one row moves some weights by 0.03."""
+    rate = {"adagrad": 0.12 if dtype == torch.float64 else 0.02, "adam": 1e-3}[optimizer]
     sizes = {"blocks": 2, "dense_widths": [8, 16], "sparse_rows": [4, 8], "embedding": 4, "heads": 2}
     return parse_config(
         {
@@ -146,7 +144,7 @@ def train_all(logs: dict[str, PreparedSet], folder: Path, devices: int) -> None:
                 if optimizer is None:
                     fit_one(logs[log], folder / name, RECIPE, devices=devices)
                 else:
-                    train_supernet(config(devices, optimizer), logs[log], folder / name, progress=False)
+                    train_supernet(config(devices, optimizer, dtype), logs[log], folder / name, progress=False)
             weights = {key: value.detach() for key, value in ended.pop().named_parameters()}
             save_file(weights, folder / f"{name}-rank-{here().number}.safetensors")
         fit_one(logs["plain"], folder / "long", LONG, devices=devices)
@@ -175,15 +173,7 @@ def test_two_processes_do_what_one_does(trained: tuple[Path, Path], name: str) -
     assert first.keys() == other.keys() == expected.keys()
     for key, value in expected.items():
         assert torch.equal(first[key], other[key]), key
-        if value.dtype == torch.float64:
-            torch.testing.assert_close(first[key], value, **CLOSE, msg=lambda text, key=key: f"{key}: {text}")
-    assert distance(first, expected) < FAR
-
-
-def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    """Of all weights together, in parts of their norm."""
-    both = [torch.cat([weights[key].double().flatten() for key in sorted(one)]) for weights in (one, other)]
-    return float((both[0] - both[1]).norm() / both[1].norm())
+        torch.testing.assert_close(first[key], value, **CLOSE[value.dtype], msg=lambda text, key=key: f"{key}: {text}")
 
 
 @pytest.mark.parametrize("name", TRAININGS)
@@ -208,9 +198,7 @@ def test_rank_0_alone_writes_what_one_process_writes(trained: tuple[Path, Path],
 def test_the_tolerance_tells_weights_from_none(trained: tuple[Path, Path]) -> None:
     for name in ("supernet", "network"):
         one, other = (load_file(trained[0] / f"{kind}-rank-0.safetensors") for kind in (name, f"{name}-weighted"))
-        assert not all(torch.allclose(one[key], other[key], **CLOSE) for key in one)
-        alike = [key for key in one if one[key].shape == other[key].shape]
-        assert distance({key: one[key] for key in alike}, {key: other[key] for key in alike}) > FAR
+        assert not all(torch.allclose(one[key], other[key], **CLOSE[torch.float32]) for key in one)
 
 
 def test_interrupted_ranks_save_one_state_and_go_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,8 @@ def _evaluators(
 def test_chunks_change_neither_head_nor_score(
     supernet: Path, prepared: PreparedSet, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
+    # By default L-BFGS ends at its first small gain, and any rounding ends it elsewhere: here it goes to the optimum.
+    monkeypatch.setattr(module, "fit_lbfgs", partial(fit_lbfgs, gain=1e-14, flat=1e-9, iterations=10_000))
     first, *others = list(_evaluators(supernet, prepared, monkeypatch, head))
     assert len({len(one._head) for one in (first, *others)}) == 3
     for architecture in architectures(first.supernet.facts.space, 5, 2):
@@ -66,13 +69,12 @@ def test_chunks_change_neither_head_nor_score(
         vector, _ = first._fit(first.supernet.network(architecture))
         for other in others:
             score = other.evaluate(architecture)
-            # a matrix product may round otherwise in another shape, and L-BFGS ends at its first small gain
-            tolerance = {"lbfgs": 2e-3, "newton": 1e-5, "adagrad": 1e-6}[head]
+            # a matrix product may round otherwise in another shape
+            tolerance = {"lbfgs": 3e-4, "newton": 1e-5, "adagrad": 1e-6}[head]
             assert score.log_loss == pytest.approx(expected.log_loss, abs=tolerance)
-            assert score.auc == pytest.approx(expected.auc, abs=max(5e-4, 10 * tolerance))  # few rows, near logits swap
+            assert score.auc == pytest.approx(expected.auc, abs=10 * tolerance)
             found, _ = other._fit(other.supernet.network(architecture))
-            away = {"lbfgs": 0.2, "newton": 2e-2, "adagrad": 1e-3}[head]  # most along directions that hardly count
-            torch.testing.assert_close(found, vector, rtol=0, atol=away)
+            torch.testing.assert_close(found, vector, rtol=0, atol=1e-2 if head == "lbfgs" else 1e-3)
 
 
 def test_cached_features_are_those_of_the_network(supernet: Path, prepared: PreparedSet) -> None:

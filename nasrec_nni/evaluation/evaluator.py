@@ -189,7 +189,9 @@ def refitted(cache: Cache, start: Tensor, config: SearchConfig, shift: float) ->
         head = fit_adagrad(x, y, head, weight=w)
     else:
         fit = fit_newton if config.head == "newton" else fit_lbfgs
-        head, converged = fit(x, y, head, config.head_ridge, weight=w)
+        # in float64: float32 sums are off by as much as the last steps gain, and each rounding ends elsewhere
+        found, converged = fit(x, y, head.double(), config.head_ridge, weight=w)
+        head = found.to(start)
     head[-1] += shift
     return head, converged
 

@@ -28,6 +28,7 @@ def fit_lbfgs(
     ridge: float,
     iterations: int = 200,
     gain: float = 1e-6,
+    flat: float = 1e-5,
     weight: Tensor | None = None,
     rows: int | None = None,
 ) -> tuple[Tensor, bool]:
@@ -37,20 +38,23 @@ def fit_lbfgs(
     rows worse, since columns that hardly vary got large weights.
 
     Args:
-        features: `[N, D]`; bfloat16 ones are computed with in float32.
+        features: `[N, D]`; computed with in the type of `start`.
         labels: `[N]`, 0 or 1.
         start: `[D + 1]`, weights and then the bias: the supernet's shared last layer.
         ridge: pull towards `start`; the bias is free.
         iterations: most L-BFGS iterations.
         gain: stops when an iteration gains less than this share of the loss.
+        flat: stops when no slope is larger.
         weight: `[N]`, rows that each one counts as; None if all count as one.
-        rows: of a part; None for all of float32 features, and for what a cache holds of bfloat16 ones.
+        rows: of a part; None for all of features that need no conversion, and for what a cache holds of others.
 
     Returns:
         `[D + 1]`, and whether it converged within the iterations.
     """
     loss = Logistic(features, labels, start, ridge, weight, rows)
-    found = minimize(loss, loss.begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "ftol": gain})
+    found = minimize(
+        loss, loss.begin, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "ftol": gain, "gtol": flat}
+    )
     return torch.from_numpy(found.x).to(start), bool(found.success)
 
 
@@ -74,7 +78,7 @@ def fit_newton(
     `fit_lbfgs`, which stops at its first small gain, left four so far from their optimum that ranks changed.
 
     Args:
-        features: `[N, D]`; bfloat16 ones are computed with in float32.
+        features: `[N, D]`; computed with in the type of `start`.
         labels: `[N]`, 0 or 1.
         start: `[D + 1]`, weights and then the bias: the supernet's shared last layer.
         ridge: pull towards `start`; the bias is free.
