@@ -14,6 +14,7 @@ from nasrec_nni.errors import UserError
 from nasrec_nni.experiment import rest
 from nasrec_nni.experiment.gpus import refuse_endless_wait, service
 from nasrec_nni.experiment.launch import Plan, Running, failed_trials, last_lines, running
+from nasrec_nni.experiment.scored import STOPPED
 from nasrec_nni.experiment.shown import search_space
 from nasrec_nni.experiment.supervisor import trial_command
 from nasrec_nni.files import read_json
@@ -22,7 +23,6 @@ from nasrec_nni.pipeline.search import read_records, told
 
 LOOK = 0.2  # seconds between two looks at the candidates
 ASK = 1.0  # seconds between two questions to the manager
-STOPPED = "stopped.json"
 AGAIN = "Run the same command again: it goes on where this one stopped"
 
 

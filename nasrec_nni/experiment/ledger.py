@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from nasrec_nni.strategies.search import Record, Search, Ticket, Window, replay
+from nasrec_nni.strategies.search import OVER_LIMIT, Record, Search, Ticket, Window, replay
+from nasrec_nni.strategies.search.drive import FAILURES
 
 DEATHS = 3  # of the worker that had a candidate in hand, before the candidate is given up
-FAILURES = 10  # in a row, as in the search in one process
-OVER_LIMIT = "over_limit"  # such a failure is no fault
 
 
 class Ledger:

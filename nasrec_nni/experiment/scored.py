@@ -14,6 +14,8 @@ from nasrec_nni.files import append_line, read_lines
 from nasrec_nni.run_folder import RunFolder
 from nasrec_nni.strategies.search import Record, record_from_json
 
+STOPPED = "stopped.json"  # below RUN/search: why the tuner gave the search up, for the command that waits
+
 
 def place(folder: RunFolder, trial: str) -> Path:
     """The file of one trial."""

@@ -22,6 +22,7 @@ from nasrec_nni.experiment import rest, scored
 from nasrec_nni.experiment.batch import records_of, tickets_of, to_parameter
 from nasrec_nni.experiment.ledger import Ledger
 from nasrec_nni.experiment.orphans import watch_port
+from nasrec_nni.experiment.scored import STOPPED
 from nasrec_nni.files import append_line, read_json, write_json
 from nasrec_nni.pipeline import staleness
 from nasrec_nni.pipeline.context import Context
@@ -29,7 +30,6 @@ from nasrec_nni.pipeline.search import begun, read_records, told
 from nasrec_nni.run_folder import RunFolder
 from nasrec_nni.strategies.search import Record
 
-STOPPED = "stopped.json"  # below RUN/search: why the tuner gave the search up
 CHANNEL = "NNI_TUNER_COMMAND_CHANNEL"
 _logger = logging.getLogger("nni.nasrec")
 

@@ -13,6 +13,7 @@ from nasrec_nni.strategies.search.records import OVER_LIMIT, Evaluation, Record
 from nasrec_nni.strategies.search.window import Ticket, Window
 
 Evaluate = Callable[[Architecture], Evaluation]
+FAILURES = 10  # in a row, after which a search stops, through every door
 
 
 class CandidateFailed(Exception):
@@ -36,7 +37,7 @@ def run_search(
     in_flight: int = 1,
     records: Sequence[Record] = (),
     on_result: Callable[[Record], None] = lambda record: None,
-    max_failures_in_a_row: int = 10,
+    max_failures_in_a_row: int = FAILURES,
     where: str = "candidates.jsonl",
 ) -> list[Record]:
     """Evaluate candidates one by one until the budget is spent or the space is exhausted.
