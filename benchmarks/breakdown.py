@@ -23,7 +23,14 @@ KINDS = {
         *("scatter", "gather", "index", "sqrt", "neg", "exp", "log", "gelu", "lerp"),
     ),
 }
-OURS = {"HeadsOfTwo": "attention", "LayerNorm": "layer norm", "PairProducts": "matrix products"}  # by autograd's names
+# By autograd's names.
+OURS = {
+    "HeadsOfTwo": "attention",
+    "LayerNorm": "layer norm",
+    "MixedRows": "mixing of rows",
+    "PairProducts": "matrix products",
+    "PairsOfRows": "matrix products",
+}
 VIEWS = ("aten::t", "aten::view", "aten::transpose", "aten::as_strided", "aten::detach", "aten::reshape", "aten::empty")
 
 

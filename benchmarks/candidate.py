@@ -32,7 +32,6 @@ from steps import (
     CAP,
     DENSE,
     RECIPE,
-    PlainDLRM,
     Supernet,
     batches,
     described,
@@ -40,12 +39,12 @@ from steps import (
     interleaved,
     middle,
     parsed,
-    plain_step,
     sgemm,
     size_options,
     sizes_of_space,
     space_sizes,
 )
+from yardstick import Yardstick
 
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.config import SearchConfig
@@ -238,7 +237,7 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     made_set(data, splits)
     found: dict[str, Any] = {}
     gflops, dlrm = [], []
-    yardstick, source = plain_step(PlainDLRM(options.rows)), batches(512)
+    yardstick, source = Yardstick(options.rows), batches(512)
     for space in options.spaces:
         print(f"{space}: making a supernet", file=sys.stderr)
         made_supernet(work / space, space, options.rows, space_sizes(options))
@@ -260,6 +259,7 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
                 rounds[name].append(in_child(Path(__file__), work_name, given | more))
                 print(f"{space}, round {number + 1}: {name}: {rounds[name][-1].cpu_seconds:.1f} s", file=sys.stderr)
         found[space] = {name: [asdict(figures) for figures in every] for name, every in rounds.items()}
+    yardstick.close()
     keys = ("head_rows", "score_rows", "rows", "candidates", "rounds", "heads", "features", "threads")
     facts = {key: getattr(options, key) for key in keys}
     return {"spaces": found, "gflops": gflops, "dlrm_ms": dlrm, "options": facts, "machine": machine()}

@@ -7,6 +7,7 @@ backward pass, one optimizer step with clipping and zeroed gradients; batches ar
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes, profile
 
+LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+os.environ.setdefault(LARGE_PAGES, "1")  # as `nasrec` does; torch reads it at its first tensor
 DENSE = 13
 CAP = 500_000  # rows a field at most, as in the authors' search
 GEMM = 1024

@@ -43,6 +43,7 @@ from steps import (
     space_sizes,
     training_flop,
 )
+from yardstick import Yardstick
 
 from nasrec_nni.architecture.canonical import canonical_path
 from nasrec_nni.architecture.draw import stream
@@ -52,7 +53,7 @@ from nasrec_nni.strategies.sampling import FULL, SINGLE_OPERATOR_ANY_CONNECTION,
 
 GROUP = 5  # architectures whose standalone networks are in memory together
 ATTENTION, OTHER = "attn", "efc"
-DLRM = "own DLRM, sparse gradient"
+DLRM, PAGED = "own DLRM, sparse gradient", "own DLRM with large pages"
 SUPERNET, ALONE, LEAN = "supernet", "standalone", "standalone, torch's Adagrad"
 WITHOUT = f"supernet, {OTHER} for {ATTENTION}"
 AUTHORS = {"nasrec-full": 2902.0, "nasrec-small": 1110.0}  # CPU ms of a mean step of their code, rows as by default
@@ -83,7 +84,8 @@ class Measuring:
         self.alone = Standalone(self.supernet.sizes, options.rows)
         self.sampler = PathSampler(SINGLE_OPERATOR_ANY_CONNECTION, self.supernet.space.description, seed=options.seed)
         self.batches = batches(options.batch)
-        self.yardstick = plain_step(PlainDLRM(options.rows))
+        self.yardstick = Yardstick(options.rows, options.batch)
+        self.paged = plain_step(PlainDLRM(options.rows))
         self.gflops: list[float] = []
 
     def path(self, number: int) -> NetworkPath:
@@ -93,7 +95,7 @@ class Measuring:
         """The measured steps of every architecture."""
         found = []
         for numbers in groups(range(self.options.architectures), GROUP):
-            steps: dict[Hashable, Step] = {}
+            steps: dict[Hashable, Any] = {}
             for number in numbers:
                 path = self.path(number)
                 steps[number, SUPERNET] = self.supernet.step(lambda number=number: self.path(number))  # type: ignore[misc]
@@ -101,15 +103,15 @@ class Measuring:
                 steps[number, LEAN] = self.alone.lean_step(path)
                 if attention_blocks(path):
                     steps[number, WITHOUT] = self.supernet.step(lambda path=path: without_attention(path))  # type: ignore[misc]
-            steps[DLRM] = self.yardstick
+            steps[DLRM], steps[PAGED] = self.yardstick, self.paged
             self.gflops.append(sgemm())
             times = interleaved(steps, self.batches, self.options.repeats, self.options.seed + numbers[0])
-            dlrm = middle(times.pop(DLRM)).as_dict()
+            dlrm = {name: middle(times.pop(name)).as_dict() for name in (DLRM, PAGED)}
             for number in numbers:
                 own = {
                     key[1]: middle(times[key]).as_dict() for key in times if isinstance(key, tuple) and key[0] == number
                 }
-                found.append(self._facts(number) | {"steps": own | {DLRM: dlrm}})
+                found.append(self._facts(number) | {"steps": own | dlrm})
             print(f"{len(found)} of {self.options.architectures} architectures", file=sys.stderr)
         return found
 
@@ -170,6 +172,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
             spaces[name]["full_path"] = work.full_path()
         spaces[name]["shares"], text = work.profiles()
         profiles.append(f"{name}\n{text}")
+        work.yardstick.close()
         del work
         if options.memory:
             given = {"space": name, "rows": options.rows, "batch": options.batch, "steps": options.memory}
@@ -221,15 +224,18 @@ def words(found: dict[str, Any]) -> str:
         full = content.get("full_path")
         if full:
             lines += [line(f"{kind}: full path", [full], kind, "macs", gflops, batch) for kind in (SUPERNET, ALONE)]
-        dlrm = [one["steps"][DLRM] for one in every]
-        cells = [f"{median(one[key] for one in dlrm):.1f}" for key in ("forward", "backward", "optimizer", "wall")]
-        shown = f"{median(one['cpu'] for one in dlrm):.1f}"
-        lines.append((DLRM, str(len(dlrm)), shown, shown, *cells, "", "1.00", "", "", ""))
+        for name in (DLRM, PAGED):
+            parts = {key: [one["steps"][name][key] for one in every] for key in every[0]["steps"][name]}
+            cells = [f"{median(parts[key]):.1f}" for key in ("cpu", "forward", "backward", "optimizer", "wall")]
+            ratio = f"{median(a / b['steps'][DLRM]['cpu'] for a, b in zip(parts['cpu'], every, strict=True)):.2f}"
+            lines.append((name, str(len(every)), cells[0], *cells, "", ratio, "", "", ""))
         texts.append(f"{space}\n\n{table(head, lines)}")
         floor = mean(training_flop(one["macs"], batch) for one in every) * 1e-6 / gflops
         texts[-1] += f"\n\nfloor by sgemm: {floor:.1f} ms a step; under the profiler: {in_words(content['shares'])}"
         if space in AUTHORS:
-            own = mean(one["steps"][SUPERNET]["cpu"] for one in every) / median(one["cpu"] for one in dlrm)
+            own = mean(one["steps"][SUPERNET]["cpu"] for one in every) / median(
+                one["steps"][DLRM]["cpu"] for one in every
+            )
             theirs = AUTHORS[space] / AUTHORS_DLRM
             texts[-1] += f"\nin steps of DLRM: {own:.1f}, the authors' code {theirs:.1f}: {theirs / own:.1f} times"
         if "memory" in content:

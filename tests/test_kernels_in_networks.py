@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,11 +13,20 @@ from torch import Tensor
 
 from nasrec_nni.architecture.draw import random_architecture, stream
 from nasrec_nni.network import NASRecNetwork, TableSettings
+from nasrec_nni.operators import linear
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes
 
 ROWS = (7, 5, 11, 30)
 DENSE, BATCH = 5, 9
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels_for_few_rows() -> Iterator[None]:
+    """They would leave a batch of this size to torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "KERNEL_ROWS", 1)
+        yield
 
 
 def network(space: str, seed: int, layer_norm: bool) -> NASRecNetwork:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nasrec_nni.architecture.description import dot_product_rows
 from nasrec_nni.operators.inputs import Inputs, Limits
-from nasrec_nni.operators.linear import ColumnMap, RowMap, Tail, multiply_add, xavier
+from nasrec_nni.operators.linear import ColumnMap, RowMap, Tail, kernels_serve, multiply_add, xavier
 from nasrec_nni.operators.slices import take
 
 
@@ -85,13 +85,21 @@ class DotProduct(nn.Module):
         k = dot_product_rows(out)
         pairs = k * (k + 1) // 2
         rows = torch.cat((self._dense_row(inputs).unsqueeze(2), self._sparse_rows(inputs, k)), 2)
-        chosen = self.pair_rows[:pairs] * (k + 1) + self.pair_columns[:pairs]
-        numbers = self.pair_numbers[: k + 1, : k + 1].flatten()
-        p: Tensor = PairProducts.apply(rows, chosen, numbers)  # type: ignore[no-untyped-call]
+        p = self._pairs(rows, pairs)
         if pairs != out:
             assert self.weight is not None and self.tail is not None
             p = multiply_add(self.tail.start(out), p, take(self.weight, pairs, out))
         return p if self.tail is None else self.tail(p)
+
+    def _pairs(self, rows: Tensor, pairs: int) -> Tensor:
+        if kernels_serve(rows.shape[0] * rows.shape[1], rows):
+            from nasrec_nni.operators.kernels.pairs import PairsOfRows  # numba takes half a second to import
+
+            return PairsOfRows.apply(rows)  # type: ignore[no-any-return,no-untyped-call]
+        count = rows.shape[2]
+        places = self.pair_rows[:pairs] * count + self.pair_columns[:pairs]
+        numbers = self.pair_numbers[:count, :count].flatten()
+        return PairProducts.apply(rows, places, numbers)  # type: ignore[no-any-return,no-untyped-call]
 
     def _dense_row(self, inputs: Inputs) -> Tensor:
         if sum(x.shape[1] for x in inputs.dense.values()) == self.width:

@@ -7,7 +7,7 @@ Both end in a layer norm over the active width, or have a bias; a ReLU behind it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,13 +43,19 @@ class Norm(nn.Module):
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> Tensor:
     """Layer norm over the last axis, and a ReLU if asked: `[..., D]` to `[..., D]`."""
-    many = x.numel() >= KERNEL_ROWS * x.shape[-1]
-    if many and x.is_cpu and x.dtype == weight.dtype == torch.float32 and not torch.compiler.is_compiling():
+    if kernels_serve(x.numel() // max(1, x.shape[-1]), x, weight):
         from nasrec_nni.operators.kernels.norm import LayerNorm  # numba takes half a second to import
 
         return LayerNorm.apply(x, weight, bias, LAYER_NORM_EPS, relu)  # type: ignore[no-any-return,no-untyped-call]
     normed = F.layer_norm(x, weight.shape, weight, bias, LAYER_NORM_EPS)
     return normed.relu_() if relu else normed  # in place: the result is nobody else's
+
+
+def kernels_serve(rows: int, *tensors: Tensor) -> bool:
+    """Whether so many rows go through the compiled kernels: float32 on the CPU; autocast and export take torch's."""
+    if rows < KERNEL_ROWS or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+        return False
+    return all(one.is_cpu and one.dtype == torch.float32 for one in tensors)
 
 
 class Tail(nn.Module):
@@ -110,13 +116,24 @@ class RowMap(nn.Module):
         self.tail = Tail(out, layer_norm)
 
     def forward(self, sources: Mapping[int, Rows], out: int, relu: bool = False) -> Tensor:
-        total = self.tail.start(out)
-        shape = (0, 0)
+        shape = next(iter(sources.values())).tensor.shape[:2]
+        pairs: list[Tensor] = []
         for source, (x, merger_rows) in sources.items():
-            shape = (x.shape[0], x.shape[1])
             weight = take(self.weight[str(source)], x.shape[2] - merger_rows, out)
             if merger_rows:
                 weight = torch.cat((weight, take(self.merger[str(source)], merger_rows, out)))
-            total = multiply_add(total, x.reshape(-1, x.shape[2]), weight)
+            pairs += (x.reshape(-1, x.shape[2]), weight)
+        return self._mixed(pairs, out, relu).view(*shape, out)
+
+    def _mixed(self, pairs: Sequence[Tensor], out: int, relu: bool) -> Tensor:
+        norm = self.tail.norm
+        if norm is not None and kernels_serve(pairs[0].shape[0], *pairs):
+            from nasrec_nni.operators.kernels.mix import MixedRows  # numba takes half a second to import
+
+            weight, bias = take(norm.weight, out), take(norm.bias, out)
+            return MixedRows.apply(relu, LAYER_NORM_EPS, weight, bias, *pairs[::2], *pairs[1::2])  # type: ignore[no-any-return,no-untyped-call]
+        total = self.tail.start(out)
+        for x, weight in zip(pairs[::2], pairs[1::2], strict=True):
+            total = multiply_add(total, x, weight)
         assert total is not None
-        return self.tail(total.view(*shape, out), relu)  # type: ignore[no-any-return]
+        return self.tail(total, relu)  # type: ignore[no-any-return]
