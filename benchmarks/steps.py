@@ -7,7 +7,6 @@ backward pass, one optimizer step with clipping and zeroed gradients; batches ar
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nasrec_nni import large_pages
 from nasrec_nni.architecture.canonical import liveness
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Path
@@ -35,8 +35,7 @@ from nasrec_nni.operators.slices import SliceTape
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes, profile
 
-LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-os.environ.setdefault(LARGE_PAGES, "1")  # as `nasrec` does; torch reads it at its first tensor
+large_pages.ask()  # as `nasrec` does
 DENSE = 13
 CAP = 500_000  # rows a field at most, as in the authors' search
 GEMM = 1024

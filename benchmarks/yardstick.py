@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steps import LARGE_PAGES, Parts, PlainDLRM, batches, plain_step
+from steps import Parts, PlainDLRM, batches, plain_step
+
+from nasrec_nni import large_pages
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Yardstick:
     _process: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        plain = {key: value for key, value in os.environ.items() if key != LARGE_PAGES} | {"OMP_NUM_THREADS": "1"}
+        plain = {key: value for key, value in os.environ.items() if key != large_pages.ASKED} | {"OMP_NUM_THREADS": "1"}
         command = [sys.executable, str(Path(__file__)), str(self.rows), str(self.batch)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, env=plain, stdin=pipe, stdout=pipe, text=True)
@@ -50,7 +52,7 @@ class Yardstick:
 def main() -> None:
     import torch
 
-    os.environ.pop(LARGE_PAGES, None)  # before the first tensor
+    os.environ.pop(large_pages.ASKED, None)  # before the first tensor
     rows, batch = map(int, sys.argv[1:])
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -23,6 +23,7 @@ import nasrec_nni
 
 FLOORS = {
     "nasrec_nni.errors": 0.0,
+    "nasrec_nni.large_pages": 0.0,
     "nasrec_nni.files": 0.1,
     "nasrec_nni.plugins": 0.1,
     "nasrec_nni.run_folder": 0.2,
@@ -51,6 +52,7 @@ HEAVY = ("torch", *NNI, *LIGHTNING)
 # Rooms with the packages that they never load.
 NEVER = {
     "nasrec_nni.errors": HEAVY,
+    "nasrec_nni.large_pages": HEAVY,
     "nasrec_nni.files": HEAVY,
     "nasrec_nni.plugins": HEAVY,
     "nasrec_nni.run_folder": HEAVY,

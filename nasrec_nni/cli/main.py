@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
+from nasrec_nni import large_pages
 from nasrec_nni.cli.parser import Help, parse
 from nasrec_nni.cli.verbs import load
 from nasrec_nni.errors import UserError
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in given
     stdout = sys.stdout
     signals: list[int] = []
+    large_pages.ask()
     # NNI says this of two classes of newer torch versions at every import; it is harmless.
     warnings.filterwarnings("ignore", ".*is found to be not a nn.Module.*", RuntimeWarning)
     try:
@@ -66,7 +68,8 @@ def _run(given: list[str], as_json: bool, signals: list[int]) -> tuple[int, str]
         verb, options = parse(given)
         module = load(verb)
         result = module.run(options)
-        return 0, json.dumps(result, allow_nan=False) if as_json else module.words(result)
+        status = getattr(module, "status", lambda _: 0)(result)
+        return status, json.dumps(result, allow_nan=False) if as_json else module.words(result)
     except Help as shown:
         return 0, json.dumps({"help": shown.text}) if as_json else shown.text
     except UserError as error:
