@@ -231,3 +231,19 @@ def test_what_is_bad_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert state("node").state == "bad"
     monkeypatch.setattr(fitness, "_port", lambda: 1 / 0)
     assert state("port").found == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(("state", "fit"), [("good", True), ("warning", True), ("bad", False)])
+def test_the_exit_status_says_whether_the_machine_is_fit(
+    state: str, fit: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = fitness.Check("disk", state, "0 GiB free", "Make room")
+    monkeypatch.setattr(fitness, "checks", lambda: [check])
+    assert main(["doctor", "--json"]) == (0 if fit else 2)
+    told = json.loads(capsys.readouterr().out)
+    assert told["fit"] is fit
+    assert told["checks"] == [check.as_json()]
+    assert main(["doctor"]) == (0 if fit else 2)
+    shown = capsys.readouterr().out
+    assert "Make room" in shown
+    assert shown.rstrip().endswith("this machine is fit" if fit else "this machine is not fit: see what is bad")

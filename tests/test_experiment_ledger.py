@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasrec_nni.config import Config, SpaceConfig, WorkersConfig
+from nasrec_nni.config import Config, SpaceConfig
 from nasrec_nni.errors import UserError
-from nasrec_nni.experiment.batch import final, intermediate, records_of, tickets_of, to_parameter
+from nasrec_nni.experiment.batch import SHOWN, final, intermediate, records_of, tickets_of, to_parameter
+from nasrec_nni.experiment.channel import RECORDS
 from nasrec_nni.experiment.doors import with_in_flight
-from nasrec_nni.experiment.gpus import refuse_endless_wait, service
 from nasrec_nni.experiment.ledger import DEATHS, FAILURES, Ledger
 from nasrec_nni.pipeline.space import describe
 from nasrec_nni.strategies.search import (
@@ -156,8 +156,8 @@ def test_too_many_failures_in_a_row_stop_the_search() -> None:
 def test_a_batch_survives_the_way_to_a_worker_and_back() -> None:
     tickets = Window(search(), 5, BUDGET).pending
     parameter = to_parameter(tickets)
-    assert parameter["batch"] == "0-4"
-    assert to_parameter([tickets[0], tickets[3]])["batch"] == "0,3"
+    assert parameter[SHOWN] == {"batch": "0-4", "candidates": 5}
+    assert to_parameter([tickets[0], tickets[3]])[SHOWN] == {"batch": "0,3", "candidates": 2}
     assert tickets_of(parameter) == tickets
     records = [score(ticket) for ticket in tickets]
     metric = final(records)
@@ -197,9 +197,12 @@ def test_only_numbers_reach_the_web_page() -> None:
     figures = intermediate(good)
     assert figures is not None
     assert all(type(value) in (int, float) for value in figures.values())
+    told = final([bad, good])
+    assert told is not None
+    assert {name: one for name, one in told.items() if name != RECORDS} == figures
 
 
-# ---- workers, candidates in flight, GPUs -----------------------------------------------------------------------------
+# ---- workers and candidates in flight --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,36 +227,3 @@ def test_candidates_in_flight_follow_from_workers_only_where_they_are_not_set(
 def test_fewer_in_flight_than_workers_are_refused() -> None:
     with pytest.raises(UserError, match="1 of 2 workers would have nothing to do"):
         with_in_flight(Config.model_validate({"search": {"in_flight": 1}}), None, 2)
-
-
-@pytest.mark.parametrize(
-    ("keys", "workers", "there", "problem"),
-    [
-        ({}, 4, [], None),
-        ({"gpus": 1}, 1, [], "more GPUs than there are"),
-        ({"gpus": 2}, 1, [0], "more GPUs than there are"),
-        ({"gpus": 1, "gpu_indices": [3]}, 1, [0, 1], "no such GPU"),
-        ({"gpus": 1}, 2, [0], "only 1 workers can have GPUs"),
-        ({"gpus": 1, "per_gpu": 2}, 2, [0], None),
-        ({"gpus": 1, "gpu_indices": [1]}, 1, [0, 1], None),
-    ],
-)
-def test_a_plan_that_would_wait_for_ever_is_refused(
-    keys: dict[str, Any], workers: int, there: list[int], problem: str | None
-) -> None:
-    config = WorkersConfig.model_validate(keys)
-    if problem is None:
-        refuse_endless_wait(config, workers, there)
-        return
-    with pytest.raises(UserError, match=problem):
-        refuse_endless_wait(config, workers, there)
-
-
-def test_keys_of_gpus_are_those_of_nni() -> None:
-    from nni.experiment.config import ExperimentConfig
-
-    keys = service(WorkersConfig.model_validate({"gpus": 1, "gpu_indices": [1, 2], "per_gpu": 3}))
-    config = ExperimentConfig(trainingService={"platform": "local", **keys})
-    assert config.training_service.gpu_indices == [1, 2]
-    assert config.training_service.max_trial_number_per_gpu == 3
-    assert config.training_service.use_active_gpu is False

@@ -21,13 +21,17 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from nasrec_nni.cli import main
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.experiment import door, rest
+from nasrec_nni.experiment.batch import SHOWN
 from nasrec_nni.experiment.launch import Plan, Running, running
 
 BIN = Path(sys.executable).parent
+MATRIX = Path(__file__).parents[1] / "benchmarks" / "kill_matrix.py"  # eighteen cases of one kill each
+KILLS = "worker:KILL:begin,command:KILL:begin,manager:KILL:middle,command:TERM:middle"
 WAIT = 300.0  # seconds, for a loaded machine
 CONFIG: dict[str, Any] = {
     "threads": 1,
@@ -119,6 +123,12 @@ def rows(run: Path) -> list[tuple[Any, ...]]:
     return [tuple(record[key] for key in keys) for record in records(run)]
 
 
+def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard shows of the search."""
+    found = EventAccumulator(str(run / "tensorboard" / "search")).Reload()
+    return {tag: [(one.step, one.value) for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
 def processes(place: Path) -> list[psutil.Process]:
     """Everything that works below a folder, by its command line or where it was started."""
     found = []
@@ -183,7 +193,7 @@ def test_door_two_is_door_one_and_leaves_nothing(
     ((port, trials, addresses),) = seen
     assert {trial["status"] for trial in trials} == {"SUCCEEDED"}
     parameters = [json.loads(trial["hyperParameters"][0])["parameters"] for trial in trials]
-    assert sorted(int(parameter["batch"].split("-")[0]) for parameter in parameters) == [0, 4, 8, 12, 16, 20]
+    assert sorted(int(parameter[SHOWN]["batch"].split("-")[0]) for parameter in parameters) == [0, 4, 8, 12, 16, 20]
     for trial, parameter in zip(trials, parameters, strict=True):  # the page shows of each what it did
         (metric,) = trial["finalMetricData"]
         figures = json.loads(json.loads(metric["data"]))
@@ -192,8 +202,17 @@ def test_door_two_is_door_one_and_leaves_nothing(
     assert f"http://127.0.0.1:{port}" in shown.err
     assert "NNI has no login" in shown.err
     assert rows(place / "door2") == rows(place / "door1")
+    assert curves(place / "door2") == curves(place / "door1") != {}
     assert not list((place / "door2" / "search" / "scored").glob("*"))
     refuse_leftovers(place / "door2", port)
+
+
+def test_whoever_is_killed_every_candidate_counts_once(place: Path) -> None:
+    """Four kills of one search, one after another."""
+    words = [sys.executable, str(MATRIX), "--place", str(place), "--case", KILLS]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=5 * WAIT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 cases well" in done.stdout
 
 
 @pytest.mark.long

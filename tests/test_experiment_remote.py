@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -204,9 +205,19 @@ def test_two_hosts_make_the_same_search(lab: Lab, monkeypatch: pytest.MonkeyPatc
     manager.kill()
     for name in (lab.manager, *lab.hosts):
         until(lambda name=name: not lab.processes(name), f"the end of every process in {name}", 90)
-    assert len(rows(run)) < CONFIG["search"]["candidates"]
+    killed_at = len(rows(run))
+    assert killed_at < CONFIG["search"]["candidates"]
 
-    lab.inside("bash", "-c", start)
+    identity = re.search(r"nnictl stop (\w+)", lab.inside("bash", "-c", start))
+    assert identity is not None
+    until(lambda: len(rows(run)) > killed_at, "a batch after the kill")
+    lab.inside("nnictl", "stop", identity[1])
+    for name in (lab.manager, *lab.hosts):
+        until(lambda name=name: not lab.processes(name), f"the end of every process in {name}", 90)
+    assert killed_at < len(rows(run)) < CONFIG["search"]["candidates"]
+
+    prefix = start.split(" nnictl ")[0]
+    lab.inside("bash", "-c", f"{prefix} nnictl resume {identity[1]} --port {PORT}")
     until(lambda: len(rows(run)) == CONFIG["search"]["candidates"], "the search")
     assert rows(run) == rows(Path("door1"))
     for number in (2, 3):

@@ -11,16 +11,23 @@ from typing import Any
 
 from nasrec_nni.architecture.json import from_json, to_json
 from nasrec_nni.errors import UserError
+from nasrec_nni.experiment.channel import RECORDS
 from nasrec_nni.strategies.search import Record, Ticket, best, record_from_json
+
+SHOWN = "mutation_summary"
 
 
 def to_parameter(tickets: Sequence[Ticket]) -> dict[str, Any]:
-    """The hyper-parameters of one trial."""
+    """The hyper-parameters of one trial.
+
+    Fact: of parameters with this key NNI's pages show what is in it, and draw an axis for each value; all the rest
+    is behind the button "Original parameters". Architectures make no axes that a person could read.
+    """
     numbers = [ticket.number for ticket in tickets]
     whole = numbers == list(range(numbers[0], numbers[-1] + 1))
     name = f"{numbers[0]}-{numbers[-1]}" if whole and len(numbers) > 1 else ",".join(map(str, numbers))
     return {
-        "batch": name,
+        SHOWN: {"batch": name, "candidates": len(tickets)},
         "candidates": [
             {"number": t.number, "id": t.architecture.id, "architecture": to_json(t.architecture)} for t in tickets
         ],
@@ -61,12 +68,12 @@ def final(records: Sequence[Record]) -> dict[str, Any] | None:
     if not found:
         return None
     compact = json.dumps([record.as_json() for record in records], separators=(",", ":"), allow_nan=False)
-    return {"default": found[0].value, "candidate": found[0].number, "id": found[0].id, "records": compact}
+    return {**(intermediate(found[0]) or {}), RECORDS: compact}
 
 
 def records_of(metric: Any) -> list[Record]:
     """The records of a final metric; whatever is not one of ours has none."""
-    text = metric.get("records") if isinstance(metric, Mapping) else None
+    text = metric.get(RECORDS) if isinstance(metric, Mapping) else None
     try:
         lines = json.loads(text) if isinstance(text, str) else None
     except ValueError:

@@ -13,6 +13,7 @@ import urllib.request
 from typing import Any, Protocol
 
 CHANNEL, TRIAL = "NNI_TRIAL_COMMAND_CHANNEL", "NNI_TRIAL_JOB_ID"
+RECORDS = "records"  # key of a metric that is for the tuner, not for NNI's pages
 SECONDS = 120.0
 
 
@@ -76,8 +77,10 @@ class Http:
             "trial_job_id": self.trial,
             "type": kind,
             "sequence": sequence,
-            "value": json.dumps(value),
+            "value": json.dumps({name: one for name, one in value.items() if name != RECORDS}),
         }
+        if RECORDS in value:
+            metric[RECORDS] = value[RECORDS]
         self._put({"type": "metric", "metric": json.dumps(metric)})
 
     def _put(self, content: dict[str, Any]) -> None:
@@ -110,3 +113,18 @@ class Nni:
 
     def final(self, metric: dict[str, Any]) -> None:
         self._nni.report_final_result(metric)
+
+
+def reunite(dispatcher: Any) -> None:
+    """In the tuner's process: the records that a trial has sent beside its metric come back into it.
+
+    Fact: the manager keeps and shows a metric's value only, and hands the whole message on to the dispatcher.
+    """
+    handle = dispatcher.handle_report_metric_data
+
+    def handle_whole(data: dict[str, Any]) -> None:
+        if RECORDS in data:
+            data = {**data, "value": json.dumps({**json.loads(data["value"]), RECORDS: data[RECORDS]})}
+        handle(data)
+
+    dispatcher.handle_report_metric_data = handle_whole

@@ -8,12 +8,15 @@ from typing import Any
 
 from nasrec_nni.config import Config
 from nasrec_nni.errors import UserError
+from nasrec_nni.experiment.gpus import refuse_endless_wait
 from nasrec_nni.pipeline.run import Action
 from nasrec_nni.pipeline.staleness import read_record
 from nasrec_nni.run_folder import RunFolder
 
 
-def choose(config: Config, out: Path, last: str, workers: int | None) -> tuple[Config, dict[str, Action]]:
+def choose(
+    config: Config, out: Path, last: str, workers: int | None, here: bool = True
+) -> tuple[Config, dict[str, Action]]:
     """The config with what follows from the door, and the actions of stages that are done another way.
 
     Args:
@@ -21,10 +24,13 @@ def choose(config: Config, out: Path, last: str, workers: int | None) -> tuple[C
         out: the run folder.
         last: last stage to do.
         workers: None for the work in this process.
+        here: workers run on this machine.
 
     Raises:
-        UserError: the config does not fit so many workers.
+        UserError: the config does not fit so many workers, or they would wait for GPUs for ever.
     """
+    if workers is not None and here:
+        refuse_endless_wait(config.workers, workers)
     config = with_in_flight(config, _begun_with(RunFolder(out)), workers if last == "search" else None)
     if workers is None:
         return config, {"search": _isolated} if config.workers.isolate else {}

@@ -4,6 +4,7 @@
 // 3. Two trials that start together may get each other's parameters (whoever asks first gets the first), so that
 //    the web page shows of one what the other did: each gets its own.
 // 4. A tuner that has not connected after 10 s, on a busy machine, is given up: it has two minutes.
+// 5. A trial that asks for as many GPUs as there are never gets them (one on a machine with one): it does.
 'use strict';
 const { NODE_OPTIONS, NASREC_LISTEN, NASREC_OWNER, ...rest } = process.env;
 process.env = rest; // none of this is for the tuner's and the trials' processes
@@ -44,6 +45,18 @@ Module._load = function (name, ...more) {
                 }
                 return trial;
             }
+        };
+    }
+    if (name.endsWith('task_scheduler') && found.TaskScheduler && !found.TaskScheduler.nasrec) {
+        const schedule = found.TaskScheduler.prototype.schedule;
+        found.TaskScheduler.nasrec = true;
+        found.TaskScheduler.prototype.schedule = function (experiment, trial, number, ...more) {
+            const all = number >= this.gpus.length && Math.round(number) === this.gpus.length;
+            if (!all) return schedule.call(this, experiment, trial, number, ...more);
+            this.gpus.push({ index: -1, util: Infinity }); // one more, the last choice; it is taken away at once
+            const answer = schedule.call(this, experiment, trial, number, ...more);
+            this.gpus.pop();
+            return answer;
         };
     }
     if (name.endsWith('tuner_command_channel') && found.getTunerServer) {

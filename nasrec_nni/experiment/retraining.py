@@ -22,6 +22,7 @@ from nasrec_nni.pipeline.models import Model, models
 
 LOOK = 0.5  # seconds
 ATTEMPTS = 2  # of a training whose worker ended without a result
+SETTLE = 20.0  # seconds for NNI to note that the last trial has ended well, once its result is there
 Wanted = list[tuple[Model, int]]
 
 
@@ -87,6 +88,7 @@ def plan(context: Context, workers: int, left: Wanted) -> Plan:
 def _watch(context: Context, experiment: Running) -> None:
     failures: dict[str, str] = {}
     left = len(untrained(context))
+    done_at: float | None = None
     with tqdm(
         total=left, desc="retrain", unit="training", file=sys.stderr, disable=not context.progress, leave=False
     ) as bar:
@@ -94,7 +96,11 @@ def _watch(context: Context, experiment: Running) -> None:
             now = len(untrained(context))
             bar.update(left - now - bar.n)
             if now == 0:
-                return
+                done_at = time.monotonic() if done_at is None else done_at
+                if experiment.quiet() or experiment.ended is not None or time.monotonic() - done_at > SETTLE:
+                    return
+                time.sleep(LOOK)
+                continue
             if (status := experiment.ended) is not None:
                 how = f"signal {-status}" if status < 0 else f"exit status {status}"
                 raise UserError(f"NNI's manager ended ({how}) before all was trained", hint=AGAIN)

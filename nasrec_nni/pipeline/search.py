@@ -78,7 +78,7 @@ def search(context: Context, scored_by: Callable[[Context, list[Record]], Evalua
         context: of the run.
         scored_by: makes what scores a candidate.
     """
-    from torch.utils.tensorboard import SummaryWriter
+    from nasrec_nni.pipeline.scalars import Scalars
 
     config, folder = context.config.search, context.folder
     before = read_records(folder)
@@ -96,11 +96,10 @@ def search(context: Context, scored_by: Callable[[Context, list[Record]], Evalua
     def keep(record: Record) -> None:
         append_line(folder.candidates, record.as_json())
         done.append(record)
-        if record.value is not None:
-            scalars.add_scalar("search/log_loss", record.facts["log_loss"], record.number)
+        scalars.take(record)
         bar.update(1)
 
-    with bar, SummaryWriter(str(folder.tensorboard / "search"), purge_step=len(before)) as scalars:
+    with bar, Scalars(folder, before) as scalars:
         records = run_search(
             begun(context),
             scored_by(context, done),

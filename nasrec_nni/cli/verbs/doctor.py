@@ -1,4 +1,7 @@
-"""Is this machine fit: versions, GPU, disk, caches, a port; and what earlier runs of ours have left running."""
+"""Is this machine fit: versions, GPU, disk, caches, a port; and what earlier runs of ours have left running.
+
+Exit status 2 where something is bad: it is the user's to mend, as a wrong file is. Leftovers and warnings are not bad.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "leftovers": [one.as_json() for one in left if one not in ended],
         "ended": [one.as_json() for one in ended],
     }
+
+
+def status(result: dict[str, Any]) -> int:
+    """Exit status."""
+    return 0 if result["fit"] else 2
 
 
 def words(result: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     where = options.run or options.out / "run"
     config = load_config(options.config, (*options.overrides, *gpus_override(options)))
-    config, _ = choose(config, where, "search", options.workers)
+    config, _ = choose(config, where, "search", options.workers, here=options.machines is None)
     return write(config, where, options.out, options.workers, options.machines)
 
 
