@@ -2,6 +2,7 @@
 
     python benchmarks/kill_matrix.py                          # {command, manager, worker} x {TERM, KILL} x 3 moments
     python benchmarks/kill_matrix.py --case manager:KILL:middle --case command:TERM:begin
+    python benchmarks/kill_matrix.py --case worker:KILL:begin,command:KILL:middle      # one search, killed twice
 
 Each case starts `nasrec search --workers 2` with 24 candidates in batches of 6 on a small run, kills one process at
 one moment (the first worker starts, 6 candidates are recorded, 18 are), looks for leftovers, runs the same command to
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,42 +140,78 @@ def until(what: Callable[[], Any], told: str, seconds: float = WAIT) -> Any:
     raise Failed(f"waited {seconds:g} s in vain for {told}")
 
 
-def play(case: Case, place: Path) -> float:
-    """Seconds that the case took.
+def play(kills: Sequence[Case], place: Path) -> str:
+    """One search in which these kills happen one after another; what a kill ends is started again.
+
+    Returns:
+        Seconds until each kill and from it to its end, and of the resumed search.
 
     Raises:
         Failed: and why.
     """
-    began = time.monotonic()
-    run = place / str(case).replace(":", "-")
+    clock, told = Laps(), []
+    run = place / "+".join(map(str, kills)).replace(":", "-")
     shutil.copytree(place / "base", run)
-    words = [NASREC, "search", str(place / "c.yaml"), "--out", str(run), "--workers", "2", "--json"]
-    command = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command: subprocess.Popen[str] | None = None
     try:
-        manager = until(lambda: node(run), "the manager")
-        ports = [one.laddr.port for one in until(lambda: listening(manager), "its port")]
-        until(lambda: recorded(run) >= RECORDED[case.when] and workers(run), f"{case.when} with a worker")
-        victim = {"command": lambda: psutil.Process(command.pid), "manager": lambda: manager}.get(
-            case.who, lambda: until(lambda: workers(run), "a worker")[0]
-        )()
-        victim.send_signal(getattr(signal, f"SIG{case.how}"))
-        out, err = command.communicate(timeout=WAIT)
-        check_end(case, command.returncode, out, err)
-        until(lambda: not processes(run), f"the end of {[p.cmdline()[:4] for p in processes(run)]}", 60)
-        if open_ports := [port for port in ports if listens(port)]:
-            raise Failed(f"port {open_ports} is still open")
+        for kill in kills:
+            command = command or start(place, run)
+            victim, ports = strike(kill, command, run)
+            killed = clock.lap()
+            if kill.who == "worker" and kill is not kills[-1]:
+                until(partial(_gone, victim), "the end of the worker")
+            else:
+                out, err = command.communicate(timeout=WAIT)
+                check_end(kill, command.returncode, out, err)
+                command = None
+                until(lambda: not processes(run), f"the end of {[p.cmdline()[:4] for p in processes(run)]}", 60)
+                if open_ports := [port for port in ports if listens(port)]:
+                    raise Failed(f"port {open_ports} is still open")
+            told.append(f"killed after {killed:5.1f} s, at its end after {clock.lap():5.1f} s more")
         nasrec(place, "search", run.name, "--workers", "2")
         until(lambda: not processes(run), "the end of all processes", 60)
         if rows(run) != rows(place / "door1"):
             raise Failed(f"other candidates than door 1: {rows(run)}")
     finally:
-        for process in [psutil.Process(command.pid)] if command.poll() is None else []:
-            process.kill()
+        if command is not None:
+            command.kill()
+            command.communicate()
         for process in processes(run):
             process.kill()
-        command.communicate()
     shutil.rmtree(run)
-    return time.monotonic() - began
+    return f"{'; '.join(told)}; resumed in {clock.lap():5.1f} s"
+
+
+def strike(kill: Case, command: subprocess.Popen[str], run: Path) -> tuple[psutil.Process, list[int]]:
+    """Who was killed, and the manager's ports."""
+    manager = until(lambda: node(run), "the manager")
+    ports = [one.laddr.port for one in until(lambda: listening(manager), "its port")]
+    until(lambda: recorded(run) >= RECORDED[kill.when] and workers(run), f"{kill.when} with a worker")
+    victim = {"command": lambda: psutil.Process(command.pid), "manager": lambda: manager}.get(
+        kill.who, lambda: until(lambda: workers(run), "a worker")[0]
+    )()
+    victim.send_signal(getattr(signal, f"SIG{kill.how}"))
+    return victim, ports
+
+
+def _gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+class Laps:
+    """Seconds since the last look."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        before, self._last = self._last, time.monotonic()
+        return self._last - before
+
+
+def start(place: Path, run: Path) -> subprocess.Popen[str]:
+    words = [NASREC, "search", str(place / "c.yaml"), "--out", str(run), "--workers", "2", "--json"]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def check_end(case: Case, status: int, out: str, err: str) -> None:
@@ -199,26 +237,32 @@ def listens(port: int) -> bool:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", action="append", metavar="WHO:SIGNAL:MOMENT", help="this one only; may be repeated")
+    parser.add_argument(
+        "--case",
+        action="append",
+        metavar="WHO:SIGNAL:MOMENT",
+        help="this one only; may be repeated, or several with commas",
+    )
     parser.add_argument("--place", type=Path, help="folder to work in, kept; a temporary one if unset")
     return parser.parse_args()
 
 
 def main() -> int:
     options = parse()
-    named = [Case(*text.split(":")) for text in options.case or []]
-    cases = named or [Case(who, how, when) for who in WHO for how in SIGNALS for when in MOMENTS]
+    named = [[Case(*one.split(":")) for one in text.split(",")] for text in options.case or []]
+    cases = named or [[Case(who, how, when)] for who in WHO for how in SIGNALS for when in MOMENTS]
     with tempfile.TemporaryDirectory() as temporary:
         place = (options.place or Path(temporary)).resolve()
         if not (place / "door1").exists():
             make_place(place)
         faults = 0
         for case in cases:
+            name = ",".join(map(str, case))
             try:
-                print(f"{case!s:24} well     {play(case, place):6.1f} s", flush=True)
+                print(f"{name:24} well     {play(case, place)}", flush=True)
             except Failed as fault:
                 faults += 1
-                print(f"{case!s:24} FAULT    {fault}", flush=True)
+                print(f"{name:24} FAULT    {fault}", flush=True)
     print(f"{len(cases) - faults} of {len(cases)} cases well")
     return 1 if faults else 0
 

@@ -49,17 +49,29 @@ def row_losses(labels: ArrayLike, logits: ArrayLike) -> NDArray[np.float64]:
 def auc(labels: ArrayLike, scores: ArrayLike, weight: ArrayLike | None = None) -> float | None:
     """Area under the ROC curve, ties counted half; None if only one class is there.
 
+    The same as scikit-learn's, whose import would take 1.5 CPU seconds of every worker.
+
     Args:
         labels: `[B]`, 0 or 1.
-        scores: `[B]`, any figure that rises with the belief in a click.
+        scores: `[B]`, any finite figure that rises with the belief in a click.
         weight: `[B]`, above 0: a row of weight 3 counts as three equal rows; None if all count as one.
-    """
-    from sklearn.metrics import roc_auc_score
 
+    Raises:
+        ValueError: as `log_loss`, or a score that is not finite.
+    """
     y, score = _pair(labels, scores)
+    w = _weight(weight, y)
+    if not np.all(np.isfinite(score)):
+        raise ValueError("scores must be finite")
     if y.min() == y.max():
         return None
-    return float(roc_auc_score(y, score, sample_weight=_weight(weight, y)))
+    order = np.argsort(score, kind="stable")
+    y, score = y[order], score[order]
+    mass = np.ones_like(y) if w is None else w[order]
+    equal = np.concatenate(([0], np.flatnonzero(np.diff(score)) + 1))  # where rows of another score begin
+    clicks, others = np.add.reduceat(mass * y, equal), np.add.reduceat(mass * (1 - y), equal)
+    below = np.cumsum(others) - others / 2
+    return float(clicks @ below / (clicks.sum() * others.sum()))
 
 
 def calibration(labels: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None = None) -> float | None:

@@ -19,7 +19,8 @@ from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.config_file import load_config
 from nasrec_nni.data.prepare import prepare
 from nasrec_nni.experiment import scored, tuner
-from nasrec_nni.experiment.batch import final, tickets_of
+from nasrec_nni.experiment.batch import SHOWN, final, tickets_of
+from nasrec_nni.experiment.channel import RECORDS
 from nasrec_nni.experiment.tuner import STOPPED, Later, SearchTuner
 from nasrec_nni.files import read_json, write_json, write_text
 from nasrec_nni.pipeline.context import Context
@@ -51,9 +52,12 @@ class Dispatcher(MsgDispatcher):
         return [data for command, data in self.sent if command is CommandType.NewTrialJob]
 
     def result(self, job: dict[str, Any], value: Any) -> None:
-        self.handle_report_metric_data(
-            {"type": "FINAL", "parameter_id": job["parameter_id"], "value": json.dumps(value), "trial_job_id": "t"}
-        )
+        """As the manager hands a trial's message on."""
+        said = {"type": "FINAL", "parameter_id": job["parameter_id"], "value": json.dumps(value), "trial_job_id": "t"}
+        if isinstance(value, dict) and RECORDS in value:
+            rest = {key: one for key, one in value.items() if key != RECORDS}
+            said |= {"value": json.dumps(rest), RECORDS: value[RECORDS]}
+        self.handle_report_metric_data(said)
 
     def end(self, job: dict[str, Any], event: str = "SUCCEEDED") -> None:
         self.handle_trial_end({"trial_job_id": "t", "event": event, "hyper_params": json.dumps(job)})
@@ -122,7 +126,7 @@ def finish(dispatcher: Dispatcher, begun_at: int = 0) -> None:
 def test_the_sequence_is_that_of_the_search_in_process(run: RunFolder) -> None:
     dispatcher = Dispatcher(run)
     dispatcher.handle_request_trial_jobs(2)
-    assert [job["parameters"]["batch"] for job in dispatcher.jobs()] == ["0-3", "4-7"]
+    assert [job["parameters"][SHOWN]["batch"] for job in dispatcher.jobs()] == ["0-3", "4-7"]
     finish(dispatcher)
     assert rows(run) == door_one(run)
     assert len(dispatcher.jobs()) == 6
@@ -160,7 +164,7 @@ def test_what_a_killed_trial_had_scored_is_kept_and_the_rest_handed_out_again(ru
     for ticket in tickets_of(first["parameters"])[:2]:
         scored.keep(run, "t", record(ticket))
     dispatcher.end(first, "USER_CANCELED")
-    assert dispatcher.jobs()[-1]["parameters"]["batch"] == "2-3" or rows(run)[1][0] == 1
+    assert dispatcher.jobs()[-1]["parameters"][SHOWN]["batch"] == "2-3" or rows(run)[1][0] == 1
     finish(dispatcher, 1)
     assert rows(run) == door_one(run)
     assert list((run.search / "scored").glob("*.jsonl")) == []

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from nasrec_nni.config import SpaceConfig, WorkersConfig
+from nasrec_nni.config import SpaceConfig
 from nasrec_nni.errors import UserError
 from nasrec_nni.experiment import supervisor as module
 from nasrec_nni.experiment.channel import Http
@@ -42,7 +42,7 @@ with os.fdopen(int(descriptor), "w") as stream:
     if run.endswith("refused"):
         say({"problem": "not a trained supernet"})
         sys.exit(2)
-    say({"ready": True})
+    say({"ready": True, "candidate_seconds": SECONDS})
     for line in sys.stdin:
         asked = json.loads(line)
         number = asked["number"]
@@ -66,13 +66,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A child that needs no supernet."""
     names = {ticket.number: ticket.architecture.id for ticket in TICKETS}
     script = tmp_path / "child.py"
-    script.write_text(f"NAMES = {names!r}\nID = lambda asked: NAMES[asked['number']]\n" + CHILD)
+    script.write_text(f"NAMES = {names!r}\nID = lambda asked: NAMES[asked['number']]\nSECONDS = 0.5\n" + CHILD)
     monkeypatch.setattr(module, "trial_command", lambda: str(script))
     return tmp_path / "run"
 
 
-def scores(run: Path, numbers: list[int], **limits: Any) -> list[Record]:
-    with Supervisor(run, WorkersConfig.model_validate(limits)) as supervisor:
+def scores(run: Path, numbers: list[int]) -> list[Record]:
+    with Supervisor(run) as supervisor:
         return [supervisor.score(TICKETS[number]) for number in numbers]
 
 
@@ -83,7 +83,7 @@ def test_good_candidates_share_one_child(run: Path) -> None:
 
 
 def test_a_candidate_that_hangs_fails_alone(run: Path) -> None:
-    hung, good = scores(run, [1, 0], candidate_seconds=0.5)
+    hung, good = scores(run, [1, 0])
     assert hung.failure == "it took longer than 0.5 seconds"
     assert good.value == 0.5
 
@@ -111,7 +111,7 @@ def test_a_worker_that_cannot_start_says_why(run: Path) -> None:
 
 
 def test_the_child_ends_with_the_supervisor(run: Path) -> None:
-    with Supervisor(run, WorkersConfig()) as supervisor:
+    with Supervisor(run) as supervisor:
         pid = supervisor.score(TICKETS[0]).facts["process"]
         assert alive(pid)
     assert not alive(pid)
@@ -171,12 +171,25 @@ def gone(pid: int, seconds: float = 30.0) -> bool:
     return False
 
 
-def test_a_trial_loads_neither_nni_nor_lightning() -> None:
-    """They would be most of what a trial costs."""
-    code = """
+@pytest.mark.parametrize(
+    ("loaded", "never"),
+    [
+        ("nasrec_nni.experiment.trial", ("torch", "numpy", "pydantic", "nni")),
+        (
+            "nasrec_nni.experiment.child, nasrec_nni.evaluation.evaluator",
+            ("nni", "pytorch_lightning", "lightning", "pandas", "sklearn", "scipy.stats"),
+        ),
+    ],
+)
+def test_a_trial_loads_no_more_than_it_needs(loaded: str, never: tuple[str, ...]) -> None:
+    """The rest would be most of what a trial costs; a first score of AUC is part of it."""
+    code = f"""
     import sys
-    import nasrec_nni.experiment.trial, nasrec_nni.experiment.child, nasrec_nni.evaluation.evaluator
-    print([name for name in ("nni", "pytorch_lightning", "lightning", "pandas") if name in sys.modules])
+    import {loaded}
+    if "numpy" in sys.modules:
+        from nasrec_nni.metrics import auc
+        assert auc([0, 1], [0.1, 0.2]) == 1
+    print([name for name in {never} if name in sys.modules])
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, cwd=AWAY

@@ -64,6 +64,23 @@ def test_auc_with_ties_equals_counting_pairs(rows: tuple[np.ndarray, np.ndarray]
     assert auc(*rows) == pytest.approx(roc_auc_score(*rows), abs=1e-14)
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31), n=st.integers(2, 80), digits=st.integers(0, 8), weighted=st.booleans())
+def test_auc_equals_sklearn(seed: int, n: int, digits: int, weighted: bool) -> None:
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.arange(n) % generator.integers(2, n + 1) == 0)
+    labels[:2] = 0, 1
+    scores = generator.normal(size=n).round(digits).astype(np.float32)
+    weight = generator.exponential(size=n) + 1e-6 if weighted else None
+    assert auc(labels, scores, weight) == pytest.approx(roc_auc_score(labels, scores, sample_weight=weight), abs=1e-12)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_scores_that_are_not_finite_are_refused(odd: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        auc([0, 1], [0.1, odd])
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_auc_of_one_class_is_none(label: int) -> None:
     assert auc([label] * 3, [0.1, 0.2, 0.3]) is None

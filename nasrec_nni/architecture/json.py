@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ _LISTS = ("dense_connections", "sparse_connections")
 
 
 def block_to_json(block: Block) -> dict[str, Any]:
-    found = asdict(block)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+    found = ((key, getattr(block, key)) for key in _KEYS)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in found}
 
 
 def to_json(architecture: Architecture) -> dict[str, Any]:

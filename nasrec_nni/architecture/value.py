@@ -7,6 +7,7 @@ operators and sources a list; an architecture is a path with one operator a side
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 from nasrec_nni.files import fingerprint
@@ -74,7 +75,7 @@ class Architecture:
         """The same network as a path."""
         return Path(tuple(_path_block(block) for block in self.blocks))
 
-    @property
+    @cached_property
     def canonical(self) -> Architecture:
         """Lists sorted, everything without effect on the output `None`. Idempotent."""
         from nasrec_nni.architecture.canonical import canonical_path, liveness
@@ -84,7 +85,7 @@ class Architecture:
         blocks = tuple(_block(block, *live) for block, live in zip(path.blocks, outputs, strict=True))
         return replace(self, blocks=blocks)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """16 hex digits of the canonical form. Equal id: equal function in one supernet."""
         from nasrec_nni.architecture.json import block_to_json

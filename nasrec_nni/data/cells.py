@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from nasrec_nni.data.schema import TEXT
+
 SMALL = np.iinfo(np.uint16).max
-TEXT = "text"  # kind of a column that came as text
 
 
 def codes_of(column: Any) -> tuple[NDArray[Any], Any]:

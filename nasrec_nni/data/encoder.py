@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from nasrec_nni.data.cells import TEXT, as_texts, codes_of, split_cells, type_name, without_words
+from nasrec_nni.data.cells import as_texts, codes_of, split_cells, type_name, without_words
 from nasrec_nni.data.encoding import encode_dense, place_values
 from nasrec_nni.data.hashing import NotHexError, hashed
 from nasrec_nni.data.prepared import PreparedSet
-from nasrec_nni.data.schema import RESERVED, Schema, SparseColumn
+from nasrec_nni.data.schema import RESERVED, TEXT, Schema, SparseColumn
 from nasrec_nni.data.sources.values import LARGEST, parsed
 from nasrec_nni.data.transforms import log2_bins
 from nasrec_nni.errors import UserError

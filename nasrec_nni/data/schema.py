@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from nasrec_nni.data.cells import TEXT
 from nasrec_nni.data.transforms import Transform
 
+TEXT = "text"  # kind of a column that came as text
 RESERVED = 2  # ids 0 (missing) and 1 (rare or unseen) of every field with a vocabulary
 PADDING = -1  # behind the values of a multi-valued field
 EncodingName = Literal["vocabulary", "hash_mod", "hash"]

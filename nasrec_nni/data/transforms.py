@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 DenseName = Literal["log1p", "standardize", "identity", "quantile"]
@@ -173,6 +172,8 @@ def log2_bins(values: NDArray[np.float64]) -> Any:
 
     Source: the habit of the public CTR benchmarks (BARS), where integers of Criteo become categories so.
     """
+    import pyarrow as pa  # not for the workers of a search, which read schemas only
+
     missing = np.isnan(values)
     with np.errstate(invalid="ignore", divide="ignore"):
         bins = np.where(values > 2, np.floor(np.square(np.log(np.maximum(values, 1.0)))), np.trunc(values))

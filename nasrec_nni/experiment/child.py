@@ -5,6 +5,7 @@ It may be killed at any moment; whoever started it (the supervisor) draws the co
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -62,7 +63,9 @@ def main(run: str, answers: int) -> int:
             say({"problem": error.message})
             return 2
         _limit_memory(context.config.workers.candidate_memory_mib)
-        say({"ready": True})
+        gc.freeze()
+        gc.enable()
+        say({"ready": True, "candidate_seconds": context.config.workers.candidate_seconds})
         for line in sys.stdin:
             asked = json.loads(line)
             say({"record": _record(context, score, done, asked).as_json()})

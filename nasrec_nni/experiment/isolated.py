@@ -13,7 +13,7 @@ from nasrec_nni.strategies.search import CandidateFailed, Evaluate, Evaluation, 
 
 def search(context: Context) -> dict[str, Any]:
     """The same search, the same sequence, the same records."""
-    with Supervisor(context.folder.path, context.config.workers) as supervisor:
+    with Supervisor(context.folder.path) as supervisor:
         return in_process.search(context, lambda _, done: _scored_by(supervisor, done))
 
 

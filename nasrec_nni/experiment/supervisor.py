@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any
 
 from nasrec_nni.architecture.json import to_json
-from nasrec_nni.config import WorkersConfig
 from nasrec_nni.errors import UserError
 from nasrec_nni.strategies.search import Record, Ticket, record_from_json
 
@@ -44,12 +43,12 @@ class Supervisor:
     """A child that has supernet and data loaded; started anew when it dies.
 
     Args:
-        run: the run folder.
-        limits: of time and memory a candidate.
+        run: the run folder; the child reads the limits there, so that this process needs no config.
     """
 
-    def __init__(self, run: Path, limits: WorkersConfig) -> None:
-        self._run, self._limits = run, limits
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._seconds: float | None = None  # of a candidate at most
         self._child: subprocess.Popen[str] | None = None
         self._answers = -1
         self._buffer = b""
@@ -101,7 +100,7 @@ class Supervisor:
                 return self._scored(ticket)
             except TimeoutError:
                 self.end()
-                return failed(ticket, f"it took longer than {self._limits.candidate_seconds:g} seconds")
+                return failed(ticket, f"it took longer than {self._seconds:g} seconds")
             except Died as death:
                 told = str(death)
                 self.end()
@@ -119,7 +118,7 @@ class Supervisor:
             self._child.stdin.flush()
         except OSError:
             raise Died(self._how()) from None
-        return record_from_json(self._answer(self._limits.candidate_seconds)["record"], "worker")
+        return record_from_json(self._answer(self._seconds)["record"], "worker")
 
     def _wait_until_ready(self) -> None:
         try:
@@ -130,7 +129,7 @@ class Supervisor:
             ) from None
         if "problem" in answer:
             raise UserError(answer["problem"])
-        self._ready = True
+        self._ready, self._seconds = True, answer["candidate_seconds"]
 
     def _answer(self, seconds: float | None) -> dict[str, Any]:
         end = None if seconds is None else time.monotonic() + seconds

@@ -1,10 +1,12 @@
 """The trial command, `nasrec-trial RUN`: scores the batch that NNI hands it. Neither Lightning nor `nni.nas` here.
 
-Two processes: this one talks with NNI, a child scores, so that a bad candidate is not the end of the others.
+Two processes: this one talks with NNI, a child scores, so that a bad candidate is not the end of the others. Every
+trial pays for what both import, so this one has neither numpy nor pydantic.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -12,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from nasrec_nni.config_file import load_config
+from nasrec_nni import large_pages
 from nasrec_nni.errors import UserError
 from nasrec_nni.experiment import scored
 from nasrec_nni.experiment.batch import final, intermediate, tickets_of
@@ -26,8 +28,10 @@ from nasrec_nni.strategies.search import Record, Ticket
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `nasrec-trial`; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    large_pages.ask()
     try:
         if given[:1] == ["--child"]:
+            gc.disable()  # it looks at every object over and over while all that torch has is made
             from nasrec_nni.experiment.child import main as child
 
             return child(given[1], int(given[2]))
@@ -46,10 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_trial(run: Path) -> int:
     """Score one batch."""
     folder = RunFolder.open(run)
-    limits = load_config(folder.config).workers
     for number in (signal.SIGINT, signal.SIGTERM):  # NNI ends a trial with SIGINT
         signal.signal(number, _leave)
-    with Supervisor(run, limits) as supervisor:
+    with Supervisor(run) as supervisor:
         watch_parent(lambda: _orphaned(supervisor))
         nni = connect()  # while the child loads
         tickets = tickets_of(nni.parameter())

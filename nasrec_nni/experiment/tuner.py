@@ -20,12 +20,14 @@ from nasrec_nni.config_file import load_config
 from nasrec_nni.errors import UserError
 from nasrec_nni.experiment import rest, scored
 from nasrec_nni.experiment.batch import records_of, tickets_of, to_parameter
+from nasrec_nni.experiment.channel import reunite
 from nasrec_nni.experiment.ledger import Ledger
 from nasrec_nni.experiment.orphans import watch_port
 from nasrec_nni.experiment.scored import STOPPED
 from nasrec_nni.files import append_line, read_json, write_json
 from nasrec_nni.pipeline import staleness
 from nasrec_nni.pipeline.context import Context
+from nasrec_nni.pipeline.scalars import Scalars
 from nasrec_nni.pipeline.search import begun, read_records, told
 from nasrec_nni.run_folder import RunFolder
 from nasrec_nni.strategies.search import Record
@@ -83,6 +85,8 @@ class SearchTuner(Tuner):  # type: ignore[misc]
             if self._ledger is None:  # it could not start, which `stopped.json` tells of
                 self._give_up_late(send)
             elif self._send is None:
+                if (dispatcher := getattr(send, "__self__", None)) is not None:
+                    reunite(dispatcher)
                 self._workers = len(parameter_id_list)
                 self._claim_resumed(send)
             self._send = send
@@ -125,13 +129,14 @@ class SearchTuner(Tuner):  # type: ignore[misc]
             staleness.refuse_or_retire(folder, self._stages(context), redo=False)
             staleness.start(folder, self._stage(context))
         self._context = context
-        config = context.config
+        config, before = context.config, read_records(folder)
+        self._scalars = Scalars(folder, before)
         ledger = Ledger(
             begun(context),
             config.search.in_flight,
             config.search.candidates,
             config.workers.batch,
-            read_records(folder),
+            before,
             self._keep,
             str(folder.candidates),
         )
@@ -156,6 +161,7 @@ class SearchTuner(Tuner):  # type: ignore[misc]
 
     def _keep(self, record: Record) -> None:
         append_line(self._folder.candidates, record.as_json())
+        self._scalars.take(record)
 
     def _deliver(self) -> None:
         ledger, send = self._ledger, self._send

@@ -10,7 +10,6 @@ from typing import Any
 from nasrec_nni.architecture.json import from_json, to_json
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.errors import UserError
-from nasrec_nni.strategies.search.pareto import ranks
 
 REJECTED = "rejected_after"  # fact of a candidate that was given up: the rows it was scored on
 OVER_LIMIT = "over_limit"  # fact of a failure that is no fault: the limit that a measured figure breaks
@@ -125,6 +124,8 @@ def front(records: Iterable[Record]) -> list[Record]:
     Raises:
         UserError: records of different numbers of objectives.
     """
+    from nasrec_nni.strategies.search.pareto import ranks  # with numpy, which a worker's first process has no use for
+
     found = _scored(records)
     points = [record.point or () for record in found]
     if len({len(point) for point in points}) > 1:

@@ -8,11 +8,13 @@ So the sequence of candidates depends on `in_flight` but neither on workers nor 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasrec_nni.architecture.value import Architecture
-from nasrec_nni.strategies.search.interface import Search
 from nasrec_nni.strategies.search.records import Record
+
+if TYPE_CHECKING:
+    from nasrec_nni.strategies.search.interface import Search
 
 
 @dataclass(frozen=True)

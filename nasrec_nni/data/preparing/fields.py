@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nasrec_nni.data.cells import TEXT
 from nasrec_nni.data.preparing.counting import Tally
 from nasrec_nni.data.preparing.options import PrepareOptions, per_column
 from nasrec_nni.data.preparing.staging import Field
 from nasrec_nni.data.preparing.vocabulary import Book, HashBook, ValueBook, Vocabulary
-from nasrec_nni.data.schema import DenseColumn, EncodingName, SparseColumn
+from nasrec_nni.data.schema import TEXT, DenseColumn, EncodingName, SparseColumn
 from nasrec_nni.data.sources.base import Columns, LogSource
 from nasrec_nni.data.transforms import TransformName, choose, fit
 from nasrec_nni.errors import UserError
