@@ -32,8 +32,15 @@ from nasrec_nni.operators.kernels.vectors import (
 
 TILE = 16  # columns of a tile of sums: 4 rows of 2 vectors
 ROWS = 1024  # whose gradients of weights are added up first, on however many threads
-BLOCK = 32  # rows whose gradients are held at once
+BLOCK = 128  # rows whose gradients are held at once
+LINE = 16  # numbers of a line of the caches
 ZERO, ONE = np.float32(0), np.float32(1)
+
+
+@inlined
+def _aligned(address: Any) -> Any:
+    """The next address where a line of the caches begins: a vector across two lines takes two accesses."""
+    return (address + 4 * LINE - 1) // (4 * LINE) * (4 * LINE)
 
 
 @inlined
@@ -72,6 +79,37 @@ def _tile(total: Any, xs: Any, strides: Any, widths: Any, w: Any, step: Any, out
     store(out + BYTES, h)
 
 
+@inlined
+def _tile_of_one(depth: Any, x: Any, step: Any, live: Any, w: Any, w_step: Any, out: Any, out_step: Any) -> Any:
+    """The same of one source, whose rows are `step` bytes apart; `live` of the four are there."""
+    second, third, fourth = step * min(1, live - 1), step * min(2, live - 1), step * min(3, live - 1)
+    zero = spread(ZERO)
+    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
+    for _ in range(depth):
+        left, right = load(w), load(w + BYTES)
+        w += w_step
+        number = spread_from(x)
+        a, b = plus_product(a, number, left), plus_product(b, number, right)
+        number = spread_from(x + second)
+        c, d = plus_product(c, number, left), plus_product(d, number, right)
+        number = spread_from(x + third)
+        e, f = plus_product(e, number, left), plus_product(f, number, right)
+        number = spread_from(x + fourth)
+        g, h = plus_product(g, number, left), plus_product(h, number, right)
+        x += 4
+    store(out, a)
+    store(out + BYTES, b)
+    out += out_step
+    store(out, c)
+    store(out + BYTES, d)
+    out += out_step
+    store(out, e)
+    store(out + BYTES, f)
+    out += out_step
+    store(out, g)
+    store(out + BYTES, h)
+
+
 @compiled
 def _forward(
     begin: int,
@@ -92,13 +130,14 @@ def _forward(
     """Rows `begin` to `end` of y, and of the sums and moments (mean, 1 / deviation) if they are to be kept."""
     count, (wide, width) = len(widths), (packed.shape[1], y.shape[1])
     share = ONE / np.float32(width)
-    buffer, result = np.empty((4, wide), np.float32), np.empty(wide, np.float32)
-    held, made = buffer.ctypes.data, result.ctypes.data
+    step = 4 * wide
+    buffer = np.empty(5 * wide + LINE, np.float32)
+    held = _aligned(buffer.ctypes.data)
+    made = held + 4 * step
     xs, strides = np.empty(count, np.int64), np.empty((4, count), np.int64)
     w, scale_at, shift_at, live_at = packed.ctypes.data, weight.ctypes.data, bias.ctypes.data, live.ctypes.data
-    step = 4 * wide
-    whole = width % 8 == 0  # else a row's last vector would reach into the next row
-    span = 4 * width if whole else step
+    whole = width % 8 == 0
+    span = -(-width // 8) * BYTES
     for first in range(begin, end, 4):
         rows = min(4, end - first)
         for j in range(count):
@@ -122,7 +161,10 @@ def _forward(
                 added = plus_product(added, away, away)
             scale = ONE / np.sqrt(total_of(added) * share + eps)
             factor = spread(scale)
-            target = y.ctypes.data + 4 * width * (first + t) if whole else made
+            # A row's last vector runs over into the next rows, which come later; not so at the end.
+            direct = whole or (end - first - t - 1) * width >= 8
+            place = 4 * width * (first + t)
+            target = y.ctypes.data + place if direct else made
             for at in range(0, span, BYTES):
                 hat = times(minus(load(row + at), middle), factor)
                 normed = plus_product(load(shift_at + at), hat, load(scale_at + at))
@@ -130,58 +172,80 @@ def _forward(
             if kept:
                 moments[first + t, 0] = mean
                 moments[first + t, 1] = scale
-            if kept and whole:
-                target = sums.ctypes.data + 4 * width * (first + t)
+            if kept and direct:
+                target = sums.ctypes.data + place
                 for at in range(0, span, BYTES):
                     store(target + at, load(row + at))
-            elif not whole:
-                for column in range(width):
-                    y[first + t, column] = result[column]
+            if not direct:
+                for at in range(0, 4 * width, 4):
+                    copy_number(made + at, y.ctypes.data + place + at)
                     if kept:
-                        sums[first + t, column] = buffer[t, column]
+                        copy_number(row + at, sums.ctypes.data + place + at)
+    buffer[0] = ZERO  # numba frees an array after its last use, and does not count its address as one
 
 
 @inlined
 def _norm_back(
-    width: Any, given: Any, summed: Any, made: Any, relu: Any, mean: Any, scale: Any, w: Any, dw: Any, db: Any, out: Any
+    span: Any,
+    live: Any,
+    share: Any,
+    given: Any,
+    summed: Any,
+    made: Any,
+    relu: Any,
+    mean: Any,
+    scale: Any,
+    w: Any,
+    dw: Any,
+    db: Any,
+    out: Any,
 ) -> Any:
-    """The gradient of a row's sums to `out`; what the row adds to those of the norm's weight and bias, to theirs."""
-    share = ONE / np.float32(width)
+    """The gradient of a row's sums to `out`; what the row adds to those of the norm's weight and bias, to theirs.
+
+    `live`, if it is not 0, has a 1 for each of the row's numbers; what else its last vector holds counts as 0.
+    """
     middle, factor = spread(mean), spread(scale)
     plain, along = spread(ZERO), spread(ZERO)
-    for at in range(0, 4 * width, BYTES):
-        held = load(given + at)
+    for at in range(0, span, BYTES):
+        held, total = load(given + at), load(summed + at)
         if relu:
             held = where_positive(load(made + at), held)
-        hat = times(minus(load(summed + at), middle), factor)
+        if live != 0:
+            held, total = where_positive(load(live + at), held), where_positive(load(live + at), total)
+        hat = times(minus(total, middle), factor)
         weighted = times(held, load(w + at))
         plain, along = plus(plain, weighted), plus_product(along, weighted, hat)
         store(dw + at, plus_product(load(dw + at), held, hat))
         store(db + at, plus(load(db + at), held))
         store(out + at, weighted)
     less, lean = spread(total_of(plain) * share), spread(total_of(along) * share)
-    for at in range(0, 4 * width, BYTES):
+    for at in range(0, span, BYTES):
         hat = times(minus(load(summed + at), middle), factor)
-        store(out + at, times(factor, minus(minus(load(out + at), less), times(hat, lean))))
+        slope = times(factor, minus(minus(load(out + at), less), times(hat, lean)))
+        if live != 0:
+            slope = where_positive(load(live + at), slope)
+        store(out + at, slope)
 
 
 @inlined
-def _to_source(rows: Any, slopes: Any, step: Any, width: Any, turned: Any, source: Any, out: Any, scratch: Any) -> Any:
-    """The gradient of a block's rows of one source, whose map is given transposed and padded."""
-    one, lengths, strides = np.empty(1, np.int64), np.full(1, width), np.empty((4, 1), np.int64)
+def _to_source(
+    rows: Any, behind: Any, slopes: Any, step: Any, width: Any, turned: Any, source: Any, out: Any, scratch: Any
+) -> Any:
+    """The gradient of a block's rows of one source, whose map is given transposed and padded.
+
+    A row's last tile runs over into the next rows, so it is made first; `behind` are those that follow the block.
+    """
     broad = -(-source // TILE) * TILE
     for r in range(0, rows, 4):
-        one[0] = slopes + r * step
-        for t in range(4):
-            strides[t, 0] = step * min(t, rows - 1 - r)
-        for column in range(0, broad, TILE):
+        four = min(4, rows - r)
+        direct = four == 4 and (broad == source or (behind + rows - r - 4) * source >= TILE)
+        for column in range(broad - TILE, -1, -TILE):
             target, target_step = out + 4 * (r * source + column), 4 * source
-            direct = column + TILE <= source and r + 4 <= rows
             if not direct:
                 target, target_step = scratch, 4 * TILE
-            _tile(1, one, strides, lengths, turned + 4 * column, 4 * broad, target, target_step)
+            _tile_of_one(width, slopes + r * step, step, four, turned + 4 * column, 4 * broad, target, target_step)
             if not direct:
-                for t in range(min(4, rows - r)):
+                for t in range(four):
                     begin, end = scratch + 4 * TILE * t, out + 4 * ((r + t) * source + column)
                     for at in range(0, 4 * min(TILE, source - column), 4):
                         copy_number(begin + at, end + at)
@@ -229,6 +293,7 @@ def _backward(
     y: Any,
     moments: Any,
     weight: Any,
+    live: Any,
     relu: bool,
     addresses: Any,
     widths: Any,
@@ -245,49 +310,37 @@ def _backward(
     """
     (rows, width), (_, height, wide) = y.shape, maps.shape
     step = 4 * wide
-    slopes, padded, scratch = (
-        np.zeros((BLOCK, wide), np.float32),
-        np.zeros((3, wide), np.float32),
-        np.empty(64, np.float32),
-    )
-    slopes_at = slopes.ctypes.data
+    slopes, padded = np.zeros(BLOCK * wide + LINE, np.float32), np.zeros((3, wide), np.float32)
+    scratch = np.empty(4 * TILE, np.float32)
+    slopes_at, share = _aligned(slopes.ctypes.data), ONE / np.float32(width)
+    mask, span = 0 if width % 8 == 0 else live.ctypes.data, -(-width // 8) * BYTES
     for part in range(begin, end):
-        for first in range(part * ROWS, min(rows, (part + 1) * ROWS), BLOCK):
-            live = min(BLOCK, rows - first)
-            for r in range(live):
+        stop = min(rows, (part + 1) * ROWS)
+        for first in range(part * ROWS, stop, BLOCK):
+            count = min(BLOCK, stop - first)
+            for r in range(count):
                 place = 4 * width * (first + r)
                 given, summed, made = g.ctypes.data + place, sums.ctypes.data + place, y.ctypes.data + place
-                if width % 8:  # a row's last vector would reach into the next row
+                if mask != 0 and (rows - first - r - 1) * width < 8:  # its last vector would reach beyond the arrays
                     for column in range(width):
                         padded[0, column] = g[first + r, column]
                         padded[1, column] = sums[first + r, column]
                         padded[2, column] = y[first + r, column]
                     given = padded.ctypes.data
                     summed, made = given + step, given + 2 * step
-                aside = part * step
-                _norm_back(
-                    width,
-                    given,
-                    summed,
-                    made,
-                    relu,
-                    moments[first + r, 0],
-                    moments[first + r, 1],
-                    weight.ctypes.data,
-                    dw.ctypes.data + aside,
-                    db.ctypes.data + aside,
-                    slopes_at + r * step,
-                )
-                for column in range(width, wide if width % 8 else width):
-                    slopes[r, column] = ZERO
+                mean, scale = moments[first + r, 0], moments[first + r, 1]
+                dw_at, db_at, out = dw.ctypes.data + part * step, db.ctypes.data + part * step, slopes_at + r * step
+                w = weight.ctypes.data
+                _norm_back(span, mask, share, given, summed, made, relu, mean, scale, w, dw_at, db_at, out)
             into = maps.ctypes.data + part * height * step
             for j in range(len(widths)):
-                source = widths[j]
+                source, behind = widths[j], stop - first - count
                 if found[j]:
-                    target = found[j] + 4 * first * source
-                    _to_source(live, slopes_at, step, width, turned[j], source, target, scratch.ctypes.data)
-                _to_map(live, slopes_at, step, addresses[j] + 4 * first * source, source, into)
+                    target, map_at = found[j] + 4 * first * source, turned[j]
+                    _to_source(count, behind, slopes_at, step, width, map_at, source, target, scratch.ctypes.data)
+                _to_map(count, slopes_at, step, addresses[j] + 4 * first * source, source, into)
                 into += source * step
+    slopes[0] = scratch[0] = ZERO  # as above
 
 
 def _padded(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -322,14 +375,14 @@ class MixedRows(torch.autograd.Function):
         arrays += [one.numpy() for one in (sums, y, moments)]
         in_parts(lambda begin, end: _forward(begin, end, *arrays), count)
         if kept:
-            context.save_for_backward(sums, y, moments, norm[0], *xs, *maps)
+            context.save_for_backward(sums, y, moments, norm[0], norm[2], *xs, *maps)
             context.relu = relu
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        sums, y, moments, weight, *given = context.saved_tensors
+        sums, y, moments, weight, live, *given = context.saved_tensors
         number = len(given) // 2
         xs, maps = given[:number], given[number:]
         count, width = y.shape
@@ -339,7 +392,7 @@ class MixedRows(torch.autograd.Function):
         turned = [_padded(one.t(), width, -(-len(one) // TILE) * TILE) for one in maps]
         heights = [len(one) for one in maps]
         totals, sides = y.new_zeros(parts, sum(heights), wide), y.new_zeros(2, parts, wide)
-        arrays: list[Any] = [one.numpy() for one in (gradient.contiguous(), sums, y, moments, weight)]
+        arrays: list[Any] = [one.numpy() for one in (gradient.contiguous(), sums, y, moments, weight, live)]
         arrays += [context.relu, np.array([x.data_ptr() for x in xs]), np.array(heights)]
         arrays += [np.array([one.data_ptr() for one in turned])]
         arrays += [np.array([0 if one is None else one.data_ptr() for one in found])]
