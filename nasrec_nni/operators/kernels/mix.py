@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasrec_nni.operators.kernels.compiled import compiled, in_parts, inlined
+from nasrec_nni.operators.kernels.compiled import compiled, in_parts
+from nasrec_nni.operators.kernels.mix_back import ROWS, backward
+from nasrec_nni.operators.kernels.tiles import LINE, TILE, ZERO, aligned, tile
 from nasrec_nni.operators.kernels.vectors import (
     BYTES,
     copy_number,
@@ -23,91 +25,12 @@ from nasrec_nni.operators.kernels.vectors import (
     plus,
     plus_product,
     spread,
-    spread_from,
     store,
     times,
     total_of,
-    where_positive,
 )
 
-TILE = 16  # columns of a tile of sums: 4 rows of 2 vectors
-ROWS = 1024  # whose gradients of weights are added up first, on however many threads
-BLOCK = 128  # rows whose gradients are held at once
-LINE = 16  # numbers of a line of the caches
-ZERO, ONE = np.float32(0), np.float32(1)
-
-
-@inlined
-def _aligned(address: Any) -> Any:
-    """The next address where a line of the caches begins: a vector across two lines takes two accesses."""
-    return (address + 4 * LINE - 1) // (4 * LINE) * (4 * LINE)
-
-
-@inlined
-def _tile(total: Any, xs: Any, strides: Any, widths: Any, w: Any, step: Any, out: Any, out_step: Any) -> Any:
-    """Four rows by 16 columns of `Σ_j x_j W_j`, written to `out`: all arguments but arrays are addresses or bytes.
-
-    `xs[j]` is the address of the four rows' first number, `strides[t, j]` the distance of row t from it.
-    """
-    zero = spread(ZERO)
-    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
-    for j in range(total):
-        x = xs[j]
-        second, third, fourth = strides[1, j], strides[2, j], strides[3, j]
-        for _ in range(widths[j]):
-            left, right = load(w), load(w + BYTES)
-            w += step
-            number = spread_from(x)
-            a, b = plus_product(a, number, left), plus_product(b, number, right)
-            number = spread_from(x + second)
-            c, d = plus_product(c, number, left), plus_product(d, number, right)
-            number = spread_from(x + third)
-            e, f = plus_product(e, number, left), plus_product(f, number, right)
-            number = spread_from(x + fourth)
-            g, h = plus_product(g, number, left), plus_product(h, number, right)
-            x += 4
-    store(out, a)
-    store(out + BYTES, b)
-    out += out_step
-    store(out, c)
-    store(out + BYTES, d)
-    out += out_step
-    store(out, e)
-    store(out + BYTES, f)
-    out += out_step
-    store(out, g)
-    store(out + BYTES, h)
-
-
-@inlined
-def _tile_of_one(depth: Any, x: Any, step: Any, live: Any, w: Any, w_step: Any, out: Any, out_step: Any) -> Any:
-    """The same of one source, whose rows are `step` bytes apart; `live` of the four are there."""
-    second, third, fourth = step * min(1, live - 1), step * min(2, live - 1), step * min(3, live - 1)
-    zero = spread(ZERO)
-    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
-    for _ in range(depth):
-        left, right = load(w), load(w + BYTES)
-        w += w_step
-        number = spread_from(x)
-        a, b = plus_product(a, number, left), plus_product(b, number, right)
-        number = spread_from(x + second)
-        c, d = plus_product(c, number, left), plus_product(d, number, right)
-        number = spread_from(x + third)
-        e, f = plus_product(e, number, left), plus_product(f, number, right)
-        number = spread_from(x + fourth)
-        g, h = plus_product(g, number, left), plus_product(h, number, right)
-        x += 4
-    store(out, a)
-    store(out + BYTES, b)
-    out += out_step
-    store(out, c)
-    store(out + BYTES, d)
-    out += out_step
-    store(out, e)
-    store(out + BYTES, f)
-    out += out_step
-    store(out, g)
-    store(out + BYTES, h)
+ONE = np.float32(1)
 
 
 @compiled
@@ -132,7 +55,7 @@ def _forward(
     share = ONE / np.float32(width)
     step = 4 * wide
     buffer = np.empty(5 * wide + LINE, np.float32)
-    held = _aligned(buffer.ctypes.data)
+    held = aligned(buffer.ctypes.data)
     made = held + 4 * step
     xs, strides = np.empty(count, np.int64), np.empty((4, count), np.int64)
     w, scale_at, shift_at, live_at = packed.ctypes.data, weight.ctypes.data, bias.ctypes.data, live.ctypes.data
@@ -145,7 +68,7 @@ def _forward(
             for t in range(4):  # a row that is not there is worked on as the last one again
                 strides[t, j] = 4 * widths[j] * min(t, rows - 1)
         for column in range(0, wide, TILE):
-            _tile(count, xs, strides, widths, w + 4 * column, step, held + 4 * column, step)
+            tile(count, xs, strides, widths, w + 4 * column, step, held + 4 * column, step)
         for t in range(rows):
             row = held + t * step
             added = spread(ZERO)
@@ -182,165 +105,6 @@ def _forward(
                     if kept:
                         copy_number(row + at, sums.ctypes.data + place + at)
     buffer[0] = ZERO  # numba frees an array after its last use, and does not count its address as one
-
-
-@inlined
-def _norm_back(
-    span: Any,
-    live: Any,
-    share: Any,
-    given: Any,
-    summed: Any,
-    made: Any,
-    relu: Any,
-    mean: Any,
-    scale: Any,
-    w: Any,
-    dw: Any,
-    db: Any,
-    out: Any,
-) -> Any:
-    """The gradient of a row's sums to `out`; what the row adds to those of the norm's weight and bias, to theirs.
-
-    `live`, if it is not 0, has a 1 for each of the row's numbers; what else its last vector holds counts as 0.
-    """
-    middle, factor = spread(mean), spread(scale)
-    plain, along = spread(ZERO), spread(ZERO)
-    for at in range(0, span, BYTES):
-        held, total = load(given + at), load(summed + at)
-        if relu:
-            held = where_positive(load(made + at), held)
-        if live != 0:
-            held, total = where_positive(load(live + at), held), where_positive(load(live + at), total)
-        hat = times(minus(total, middle), factor)
-        weighted = times(held, load(w + at))
-        plain, along = plus(plain, weighted), plus_product(along, weighted, hat)
-        store(dw + at, plus_product(load(dw + at), held, hat))
-        store(db + at, plus(load(db + at), held))
-        store(out + at, weighted)
-    less, lean = spread(total_of(plain) * share), spread(total_of(along) * share)
-    for at in range(0, span, BYTES):
-        hat = times(minus(load(summed + at), middle), factor)
-        slope = times(factor, minus(minus(load(out + at), less), times(hat, lean)))
-        if live != 0:
-            slope = where_positive(load(live + at), slope)
-        store(out + at, slope)
-
-
-@inlined
-def _to_source(
-    rows: Any, behind: Any, slopes: Any, step: Any, width: Any, turned: Any, source: Any, out: Any, scratch: Any
-) -> Any:
-    """The gradient of a block's rows of one source, whose map is given transposed and padded.
-
-    A row's last tile runs over into the next rows, so it is made first; `behind` are those that follow the block.
-    """
-    broad = -(-source // TILE) * TILE
-    for r in range(0, rows, 4):
-        four = min(4, rows - r)
-        direct = four == 4 and (broad == source or (behind + rows - r - 4) * source >= TILE)
-        for column in range(broad - TILE, -1, -TILE):
-            target, target_step = out + 4 * (r * source + column), 4 * source
-            if not direct:
-                target, target_step = scratch, 4 * TILE
-            _tile_of_one(width, slopes + r * step, step, four, turned + 4 * column, 4 * broad, target, target_step)
-            if not direct:
-                for t in range(four):
-                    begin, end = scratch + 4 * TILE * t, out + 4 * ((r + t) * source + column)
-                    for at in range(0, 4 * min(TILE, source - column), 4):
-                        copy_number(begin + at, end + at)
-
-
-@inlined
-def _to_map(rows: Any, slopes: Any, step: Any, x: Any, source: Any, out: Any) -> Any:
-    """Adds what a block's rows of one source give to the gradient of its map, at `out`: four of its rows at a time."""
-    for k in range(0, source, 4):
-        second, third, fourth = min(1, source - 1 - k), min(2, source - 1 - k), min(3, source - 1 - k)
-        for column in range(0, step, 4 * TILE):
-            first = out + k * step + column
-            at2, at3, at4 = first + second * step, first + third * step, first + fourth * step
-            a, b, c, d = load(first), load(first + BYTES), load(at2), load(at2 + BYTES)
-            e, f, g, h = load(at3), load(at3 + BYTES), load(at4), load(at4 + BYTES)
-            row, number = slopes + column, x + 4 * k
-            for _ in range(rows):
-                left, right = load(row), load(row + BYTES)
-                value = spread_from(number)
-                a, b = plus_product(a, value, left), plus_product(b, value, right)
-                value = spread_from(number + 4 * second)
-                c, d = plus_product(c, value, left), plus_product(d, value, right)
-                value = spread_from(number + 4 * third)
-                e, f = plus_product(e, value, left), plus_product(f, value, right)
-                value = spread_from(number + 4 * fourth)
-                g, h = plus_product(g, value, left), plus_product(h, value, right)
-                row += step
-                number += 4 * source
-            store(at4, g)  # rows that are not there are the last one, worked on again: the same sums
-            store(at4 + BYTES, h)
-            store(at3, e)
-            store(at3 + BYTES, f)
-            store(at2, c)
-            store(at2 + BYTES, d)
-            store(first, a)
-            store(first + BYTES, b)
-
-
-@compiled
-def _backward(
-    begin: int,
-    end: int,
-    g: Any,
-    sums: Any,
-    y: Any,
-    moments: Any,
-    weight: Any,
-    live: Any,
-    relu: bool,
-    addresses: Any,
-    widths: Any,
-    turned: Any,
-    found: Any,
-    maps: Any,
-    dw: Any,
-    db: Any,
-) -> None:
-    """Parts `begin` to `end` of `ROWS` rows: the sources' gradients, and the part's own sum of those of all weights.
-
-    `turned` are addresses of the transposed maps, padded; `found` of the sources' gradients, 0 where nobody wants one.
-    `maps [parts, K, wide]`, `dw` and `db [parts, wide]` are zero before.
-    """
-    (rows, width), (_, height, wide) = y.shape, maps.shape
-    step = 4 * wide
-    slopes, padded = np.zeros(BLOCK * wide + LINE, np.float32), np.zeros((3, wide), np.float32)
-    scratch = np.empty(4 * TILE, np.float32)
-    slopes_at, share = _aligned(slopes.ctypes.data), ONE / np.float32(width)
-    mask, span = 0 if width % 8 == 0 else live.ctypes.data, -(-width // 8) * BYTES
-    for part in range(begin, end):
-        stop = min(rows, (part + 1) * ROWS)
-        for first in range(part * ROWS, stop, BLOCK):
-            count = min(BLOCK, stop - first)
-            for r in range(count):
-                place = 4 * width * (first + r)
-                given, summed, made = g.ctypes.data + place, sums.ctypes.data + place, y.ctypes.data + place
-                if mask != 0 and (rows - first - r - 1) * width < 8:  # its last vector would reach beyond the arrays
-                    for column in range(width):
-                        padded[0, column] = g[first + r, column]
-                        padded[1, column] = sums[first + r, column]
-                        padded[2, column] = y[first + r, column]
-                    given = padded.ctypes.data
-                    summed, made = given + step, given + 2 * step
-                mean, scale = moments[first + r, 0], moments[first + r, 1]
-                dw_at, db_at, out = dw.ctypes.data + part * step, db.ctypes.data + part * step, slopes_at + r * step
-                w = weight.ctypes.data
-                _norm_back(span, mask, share, given, summed, made, relu, mean, scale, w, dw_at, db_at, out)
-            into = maps.ctypes.data + part * height * step
-            for j in range(len(widths)):
-                source, behind = widths[j], stop - first - count
-                if found[j]:
-                    target, map_at = found[j] + 4 * first * source, turned[j]
-                    _to_source(count, behind, slopes_at, step, width, map_at, source, target, scratch.ctypes.data)
-                _to_map(count, slopes_at, step, addresses[j] + 4 * first * source, source, into)
-                into += source * step
-    slopes[0] = scratch[0] = ZERO  # as above
 
 
 def _padded(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -397,7 +161,7 @@ class MixedRows(torch.autograd.Function):
         arrays += [np.array([one.data_ptr() for one in turned])]
         arrays += [np.array([0 if one is None else one.data_ptr() for one in found])]
         arrays += [one.numpy() for one in (totals, *sides)]
-        in_parts(lambda begin, end: _backward(begin, end, *arrays), parts)
+        in_parts(lambda begin, end: backward(begin, end, *arrays), parts)
         by_map = totals.sum(0)[:, :width].split(heights)
         dw, db = sides.sum(1)[:, :width]
         return None, None, dw, db, *found, *by_map
