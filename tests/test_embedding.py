@@ -164,3 +164,12 @@ def test_all_fields_may_be_multi_valued() -> None:
 def test_impossible_lengths_are_refused(lengths: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one column of ids"):
         FusedEmbedding((4, 6), 3, lengths=lengths)
+
+
+def test_a_weight_that_is_given_is_used_where_it_lies() -> None:
+    weight = torch.arange(24.0).view(8, 3)
+    table = FusedEmbedding((5, 3), 3, weight=weight)
+    assert table.weight.data_ptr() == weight.data_ptr()
+    assert torch.equal(table(torch.tensor([[4, 0]]))[0], weight[[4, 5]])
+    with pytest.raises(ValueError, match=r"must be \(8, 3\), got \(7, 3\)"):
+        FusedEmbedding((5, 3), 3, weight=weight[:7])

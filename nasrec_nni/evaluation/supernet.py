@@ -82,8 +82,8 @@ class Supernet:
         self.facts = SupernetFacts.read(folder)
         self.device = device or torch.device("cpu")
         self._file = cast(Any, safe_open(str(folder / WEIGHTS), framework="pt", device="cpu"))
-        self._table = self.facts.table.build(self.facts.sizes.embedding)
-        self._table.load_state_dict({"weight": self._file.get_tensor("embedding.weight")}, strict=True)
+        weight = self._file.get_tensor("embedding.weight")  # on a CPU mapped, not read: workers share its pages
+        self._table = self.facts.table.build(self.facts.sizes.embedding, weight)
         self._table.to(self.device).requires_grad_(False)
 
     def network(self, architecture: Architecture) -> NASRecNetwork:

@@ -37,7 +37,8 @@ class TableSettings:
     max_rows_per_field: int | None = None
     lengths: tuple[int, ...] | None = None
 
-    def build(self, width: int) -> FusedEmbedding:
+    def build(self, width: int, weight: Tensor | None = None) -> FusedEmbedding:
+        """The table, with a new weight unless one is given."""
         return FusedEmbedding(
             self.rows_per_field,
             width,
@@ -45,6 +46,7 @@ class TableSettings:
             init=self.init,
             max_rows_per_field=self.max_rows_per_field,
             lengths=self.lengths,
+            weight=weight,
         )
 
 

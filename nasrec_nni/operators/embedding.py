@@ -36,6 +36,7 @@ class FusedEmbedding(nn.Module):
         lengths: columns of ids of each field, `C` in all; None for one a field. A field with several is multi-valued:
             its embedding is the mean of those of the values that a row has. Its other columns hold -1 (padding), which
             reads no row of the weight, so no gradient and no optimizer reaches one through it. No value at all: zeros.
+        weight: `[N, E]` to use, a mapped file for one; None draws a new one.
 
     An id outside `0 .. rows_per_field[f] - 1` is a fault of the data: a negative one of a single-valued field, or one
     beyond an uncapped field, would read a neighbour's row. The prepared set rules that out when it is written. Ids
@@ -54,6 +55,7 @@ class FusedEmbedding(nn.Module):
         init: Literal["xavier"] | float = "xavier",
         max_rows_per_field: int | None = None,
         lengths: Sequence[int] | None = None,
+        weight: Tensor | None = None,
     ) -> None:
         super().__init__()
         if not rows_per_field or min(rows_per_field) < 1:
@@ -74,8 +76,11 @@ class FusedEmbedding(nn.Module):
         fields = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
         self.register_buffer("offsets", torch.tensor(self._starts)[fields], persistent=False)
         self.register_buffer("_caps", torch.tensor(self.rows)[fields], persistent=False)
-        self.weight = nn.Parameter(torch.empty(self._starts[-1], width))
-        self.reset_parameters()
+        if weight is not None and weight.shape != (self._starts[-1], width):
+            raise ValueError(f"the weight must be {(self._starts[-1], width)}, got {tuple(weight.shape)}")
+        self.weight = nn.Parameter(torch.empty(self._starts[-1], width) if weight is None else weight)
+        if weight is None:
+            self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
