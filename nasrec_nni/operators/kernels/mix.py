@@ -129,7 +129,7 @@ class MixedRows(torch.autograd.Function):
         wide = -(-width // TILE) * TILE
         kept = any(context.needs_input_grad)
         packed = _padded(torch.cat(maps) if number > 1 else maps[0], sum(len(one) for one in maps), wide)
-        norm = torch.zeros(3, wide)
+        norm = weight.new_zeros(3, wide)
         norm[0, :width], norm[1, :width], norm[2, :width] = weight, bias, 1
         y, moments = xs[0].new_empty(count, width), xs[0].new_empty(count if kept else 0, 2)
         sums = xs[0].new_empty(count if kept else 0, width)
