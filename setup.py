@@ -37,7 +37,8 @@ setup(
         "pyarrow>=15",  # parses CSV and counts categories at native speed
         "pyyaml>=6",  # config files
         "pydantic>=2.6",  # typed config, every error at once
-        "numba>=0.60",  # compiled CPU kernels of attention and optimizers, where torch's operations lose
+        "numba>=0.60",  # compiled CPU kernels of operators and optimizers, where torch's operations lose
+        "llvmlite",  # numba's compiler, of the version that numba asks for: the kernels' vectors are written with it
         "safetensors>=0.4",  # weights that are never unpickled and can be read in slices
         "scikit-learn>=1.4",  # AUC and stratified folds (NNI brings it too)
         "scipy>=1.11",  # L-BFGS for the last layer (NNI brings it too)

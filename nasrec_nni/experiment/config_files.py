@@ -14,7 +14,6 @@ from nasrec_nni.config import Config
 from nasrec_nni.errors import UserError
 from nasrec_nni.experiment import machines as other_machines
 from nasrec_nni.experiment.door import plan
-from nasrec_nni.experiment.gpus import refuse_endless_wait
 from nasrec_nni.experiment.launch import LOOPBACK
 from nasrec_nni.files import write_json, write_text
 from nasrec_nni.pipeline import staleness
@@ -43,20 +42,18 @@ def write(config: Config, run: Path, out: Path, workers: int, machines: Path | N
     """Write the experiment's files; `config` becomes the run's.
 
     Args:
-        config: with `in_flight` settled.
+        config: with `in_flight` settled and its GPUs looked at, as `doors.choose` does.
         run: the run folder; its supernet is trained.
         out: where the files go.
         workers: trials at a time.
         machines: file with NNI's training service, if trials do not run here.
 
     Raises:
-        UserError: the run has no supernet of this config, or the plan would wait for ever.
+        UserError: the run has no supernet of this config.
     """
     check(config, retrains=False)
     config = with_whole_paths(config)
     others = None if machines is None else other_machines.read(machines)
-    if others is None:
-        refuse_endless_wait(config.workers, workers)
     folder = RunFolder(run)
     context = Context(config, folder, progress=False)
     _refuse_unready(context)

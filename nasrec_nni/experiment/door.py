@@ -33,7 +33,7 @@ def search(context: Context, workers: int) -> dict[str, Any]:
         UserError: the search was given up, or NNI's manager ended.
     """
     folder = context.folder
-    refuse_endless_wait(context.config.workers, workers)
+    refuse_endless_wait(context.config.workers, workers)  # again: GPUs may have been taken since the command began
     (folder.search / STOPPED).unlink(missing_ok=True)
     with running(plan(context, workers)) as experiment:
         context.say(

@@ -32,7 +32,7 @@ def retrain(context: Context, workers: int) -> dict[str, Any]:
     Raises:
         UserError: a training failed, or NNI's manager ended.
     """
-    refuse_endless_wait(context.config.workers, workers)
+    refuse_endless_wait(context.config.workers, workers)  # again: GPUs may have been taken since the command began
     if left := untrained(context):
         with running(plan(context, workers, left)) as experiment:
             context.say(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nasrec_nni.operators.kernels.compiled import compiled, inlined
-from nasrec_nni.operators.kernels.tiles import LINE, TILE, ZERO, aligned, tile_of_one
+from nasrec_nni.operators.kernels.tiles import LINE, TILE, ZERO, added, aligned, tile_of_one
 from nasrec_nni.operators.kernels.vectors import (
     BYTES,
     copy_number,
@@ -16,7 +16,6 @@ from nasrec_nni.operators.kernels.vectors import (
     plus,
     plus_product,
     spread,
-    spread_from,
     store,
     times,
     total_of,
@@ -100,6 +99,7 @@ def _to_map(rows: Any, slopes: Any, step: Any, x: Any, source: Any, out: Any) ->
     """Adds what a block's rows of one source give to the gradient of its map, at `out`: four of its rows at a time."""
     for k in range(0, source, 4):
         second, third, fourth = min(1, source - 1 - k), min(2, source - 1 - k), min(3, source - 1 - k)
+        apart = (4 * second, 4 * third, 4 * fourth)
         for column in range(0, step, 4 * TILE):
             first = out + k * step + column
             at2, at3, at4 = first + second * step, first + third * step, first + fourth * step
@@ -107,15 +107,7 @@ def _to_map(rows: Any, slopes: Any, step: Any, x: Any, source: Any, out: Any) ->
             e, f, g, h = load(at3), load(at3 + BYTES), load(at4), load(at4 + BYTES)
             row, number = slopes + column, x + 4 * k
             for _ in range(rows):
-                left, right = load(row), load(row + BYTES)
-                value = spread_from(number)
-                a, b = plus_product(a, value, left), plus_product(b, value, right)
-                value = spread_from(number + 4 * second)
-                c, d = plus_product(c, value, left), plus_product(d, value, right)
-                value = spread_from(number + 4 * third)
-                e, f = plus_product(e, value, left), plus_product(f, value, right)
-                value = spread_from(number + 4 * fourth)
-                g, h = plus_product(g, value, left), plus_product(h, value, right)
+                a, b, c, d, e, f, g, h = added(a, b, c, d, e, f, g, h, number, apart, load(row), load(row + BYTES))
                 row += step
                 number += 4 * source
             store(at4, g)  # rows that are not there are the last one, worked on again: the same sums

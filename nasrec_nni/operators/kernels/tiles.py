@@ -21,6 +21,33 @@ def aligned(address: Any) -> Any:
 
 
 @inlined
+def added(
+    a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, x: Any, apart: Any, left: Any, right: Any
+) -> Any:
+    """The sums of four rows, a number of each times 16 columns more; the numbers lie `apart` bytes from x."""
+    number = spread_from(x)
+    a, b = plus_product(a, number, left), plus_product(b, number, right)
+    number = spread_from(x + apart[0])
+    c, d = plus_product(c, number, left), plus_product(d, number, right)
+    number = spread_from(x + apart[1])
+    e, f = plus_product(e, number, left), plus_product(f, number, right)
+    number = spread_from(x + apart[2])
+    return a, b, c, d, e, f, plus_product(g, number, left), plus_product(h, number, right)
+
+
+@inlined
+def written(a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any, out: Any, step: Any) -> Any:
+    store(out, a)
+    store(out + BYTES, b)
+    store(out + step, c)
+    store(out + step + BYTES, d)
+    store(out + 2 * step, e)
+    store(out + 2 * step + BYTES, f)
+    store(out + 3 * step, g)
+    store(out + 3 * step + BYTES, h)
+
+
+@inlined
 def tile(total: Any, xs: Any, strides: Any, widths: Any, w: Any, step: Any, out: Any, out_step: Any) -> Any:
     """Four rows by 16 columns of `Σ_j x_j W_j`, written to `out`: all arguments but arrays are addresses or bytes.
 
@@ -29,59 +56,22 @@ def tile(total: Any, xs: Any, strides: Any, widths: Any, w: Any, step: Any, out:
     zero = spread(ZERO)
     a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
     for j in range(total):
-        x = xs[j]
-        second, third, fourth = strides[1, j], strides[2, j], strides[3, j]
+        x, apart = xs[j], (strides[1, j], strides[2, j], strides[3, j])
         for _ in range(widths[j]):
-            left, right = load(w), load(w + BYTES)
+            a, b, c, d, e, f, g, h = added(a, b, c, d, e, f, g, h, x, apart, load(w), load(w + BYTES))
             w += step
-            number = spread_from(x)
-            a, b = plus_product(a, number, left), plus_product(b, number, right)
-            number = spread_from(x + second)
-            c, d = plus_product(c, number, left), plus_product(d, number, right)
-            number = spread_from(x + third)
-            e, f = plus_product(e, number, left), plus_product(f, number, right)
-            number = spread_from(x + fourth)
-            g, h = plus_product(g, number, left), plus_product(h, number, right)
             x += 4
-    store(out, a)
-    store(out + BYTES, b)
-    out += out_step
-    store(out, c)
-    store(out + BYTES, d)
-    out += out_step
-    store(out, e)
-    store(out + BYTES, f)
-    out += out_step
-    store(out, g)
-    store(out + BYTES, h)
+    written(a, b, c, d, e, f, g, h, out, out_step)
 
 
 @inlined
 def tile_of_one(depth: Any, x: Any, step: Any, live: Any, w: Any, w_step: Any, out: Any, out_step: Any) -> Any:
     """The same of one source, whose rows are `step` bytes apart; `live` of the four are there."""
-    second, third, fourth = step * min(1, live - 1), step * min(2, live - 1), step * min(3, live - 1)
+    apart = (step * min(1, live - 1), step * min(2, live - 1), step * min(3, live - 1))
     zero = spread(ZERO)
     a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
     for _ in range(depth):
-        left, right = load(w), load(w + BYTES)
+        a, b, c, d, e, f, g, h = added(a, b, c, d, e, f, g, h, x, apart, load(w), load(w + BYTES))
         w += w_step
-        number = spread_from(x)
-        a, b = plus_product(a, number, left), plus_product(b, number, right)
-        number = spread_from(x + second)
-        c, d = plus_product(c, number, left), plus_product(d, number, right)
-        number = spread_from(x + third)
-        e, f = plus_product(e, number, left), plus_product(f, number, right)
-        number = spread_from(x + fourth)
-        g, h = plus_product(g, number, left), plus_product(h, number, right)
         x += 4
-    store(out, a)
-    store(out + BYTES, b)
-    out += out_step
-    store(out, c)
-    store(out + BYTES, d)
-    out += out_step
-    store(out, e)
-    store(out + BYTES, f)
-    out += out_step
-    store(out, g)
-    store(out + BYTES, h)
+    written(a, b, c, d, e, f, g, h, out, out_step)
