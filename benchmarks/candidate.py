@@ -53,7 +53,7 @@ from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.data.schema import DenseColumn, Schema, SparseColumn
 from nasrec_nni.data.sources.criteo import ROWS
 from nasrec_nni.data.transforms import Transform
-from nasrec_nni.evaluation.evaluator import Evaluator
+from nasrec_nni.evaluation.evaluator import CHUNKS, Evaluator
 from nasrec_nni.evaluation.supernet import WEIGHTS, SupernetFacts
 from nasrec_nni.metrics import auc
 from nasrec_nni.profiling import profile
@@ -66,7 +66,7 @@ ATTENTION, OTHER = "attn", "efc"
 SHORT = {"candidates": 2, "rounds": 1, "head_rows": 8192, "score_rows": 16_384, "heads": ["lbfgs"]}
 DRAWN = 100  # architectures, of which those of mean work are scored
 WRITTEN = 65_536  # rows made at once
-CHUNK = 512  # rows of a bare forward pass, as the evaluator has them on a CPU
+CHUNK = CHUNKS["cpu"]  # rows of a bare forward pass
 Work = Callable[[], "int | tuple[int, dict[str, Any]]"]
 
 

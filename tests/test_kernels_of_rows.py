@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+from nasrec_nni.operators.kernels.fm import SumsOfPairs
 from nasrec_nni.operators.kernels.mix import MixedRows
 from nasrec_nni.operators.kernels.pairs import PairsOfRows
 from nasrec_nni.operators.linear import LAYER_NORM_EPS
@@ -98,18 +99,20 @@ def test_mixed_rows_hide_nothing_and_have_the_same_bits_on_all_threads(relu: boo
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 20), st.integers(2, 70), st.integers(0, 2**32))
-def test_pairs_of_rows_and_their_gradient_are_those_of_float64(batch: int, width: int, rows: int, seed: int) -> None:
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 69), st.integers(0, 2**32))
+def test_pairs_of_rows_and_their_gradients_are_those_of_float64(batch: int, width: int, rows: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(batch, width, rows, generator=generator).requires_grad_()
-    exact = x.detach().double().requires_grad_()
-    first, second = torch.tril_indices(rows, rows, -1)
-    found, wanted = PairsOfRows.apply(x), (exact[:, :, first] * exact[:, :, second]).sum(1)
+    x = torch.randn(batch, width, generator=generator).requires_grad_()
+    y = torch.randn(batch, width, rows, generator=generator).requires_grad_()
+    exact = [one.detach().double().requires_grad_() for one in (x, y)]
+    first, second = torch.tril_indices(rows + 1, rows + 1, -1)
+    joined = torch.cat((exact[0].unsqueeze(2), exact[1]), 2)
+    found, wanted = PairsOfRows.apply(x, y), (joined[:, :, first] * joined[:, :, second]).sum(1)
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=1e-4)
     gradient = torch.randn(found.shape, generator=generator)
-    (slope,) = torch.autograd.grad(found, x, gradient)
-    (wanted_slope,) = torch.autograd.grad(wanted, exact, gradient.double())
-    torch.testing.assert_close(slope.double(), wanted_slope, rtol=0, atol=1e-4)
+    slopes = torch.autograd.grad(found, (x, y), gradient)
+    for slope, wanted_slope in zip(slopes, torch.autograd.grad(wanted, exact, gradient.double()), strict=True):
+        torch.testing.assert_close(slope.double(), wanted_slope, rtol=0, atol=1e-4)
 
 
 def test_pairs_of_rows_hide_nothing_and_have_the_same_bits_on_all_threads(threads: None) -> None:
@@ -118,10 +121,31 @@ def test_pairs_of_rows_hide_nothing_and_have_the_same_bits_on_all_threads(thread
         torch.set_num_threads(count)
         x = torch.randn(700, 5, 11, generator=torch.Generator().manual_seed(0))
         x[3, 2, 4] = float("nan")
-        found = PairsOfRows.apply(x.requires_grad_())
+        given = (x[:, :, 0].requires_grad_(), x[:, :, 1:].requires_grad_())
+        found = PairsOfRows.apply(*given)
         assert found[3].isnan().sum() == 10  # the pairs of that row
         assert not torch.cat((found[:3], found[4:])).isnan().any()
-        results.append((found[4:], torch.autograd.grad(found[4:].square().sum(), x)[0]))
+        results.append((found[4:], *torch.autograd.grad(found[4:].square().sum(), given)))
     for several in results[1:]:
         for one, other in zip(results[0], several, strict=True):
             assert torch.equal(one.nan_to_num(1e9), other.nan_to_num(1e9))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 70), st.integers(0, 2**32))
+def test_sums_of_pairs_and_their_gradient_are_those_of_float64(batch: int, width: int, rows: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(batch, width, rows, generator=generator).requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    found, wanted = SumsOfPairs.apply(x), exact.sum(2).square() - exact.square().sum(2)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-4)
+    gradient = torch.randn(found.shape, generator=generator)
+    (slope,) = torch.autograd.grad(found, x, gradient)
+    (wanted_slope,) = torch.autograd.grad(wanted, exact, gradient.double())
+    torch.testing.assert_close(slope.double(), wanted_slope, rtol=1e-5, atol=1e-4)
+
+
+def test_sums_of_pairs_hide_nothing() -> None:
+    x = torch.randn(700, 5, 11)
+    x[3, 2, 4] = float("nan")
+    assert SumsOfPairs.apply(x).isnan().nonzero().tolist() == [[3, 2]]

@@ -113,7 +113,7 @@ def run_case(case: dict) -> Tensor:
     named = re.findall(r"\b[xs]\d+\b", reads)
     dense = {index: inputs[name] for index, name in enumerate(("x0", "x1", "x16")) if name in named}
     sparse = {
-        index: Rows(inputs[name].transpose(1, 2), 0) for index, name in enumerate(("s0", "s1", "s8")) if name in named
+        index: Rows(inputs[name].transpose(1, 2)) for index, name in enumerate(("s0", "s1", "s8")) if name in named
     }
     widest = max((x.shape[1] for x in dense.values()), default=0)
     limits = Limits(

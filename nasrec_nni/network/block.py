@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -88,10 +87,7 @@ def _run_block(modules: Modules, block: PathBlock, live: Liveness, outputs: Sequ
             dense_out = dense + modules.sparse_to_dense["on"](sparse, dense.shape[1])
     if live.sparse_out:
         assert sparse is not None
-        sparse_out = Rows(sparse, 0)
-        if block.dense_to_sparse:
-            rows = modules.dense_to_sparse["on"](dense)
-            sparse_out = Rows(torch.cat((sparse, rows), 2), rows.shape[2])
+        sparse_out = Rows(sparse, modules.dense_to_sparse["on"](dense) if block.dense_to_sparse else None)
     return Output(dense_out, sparse_out)
 
 

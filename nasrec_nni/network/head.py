@@ -14,7 +14,7 @@ class Head(nn.Module):
     """`logit = [dense_out, flatten(sparse_out)] · w + b`.
 
     Three slots, so that each is a leading block in a smaller network: dense columns, operator rows, merger rows.
-    Features and weights are flattened embedding-major.
+    Features and weights of rows are flattened embedding-major, the merger's behind the operator's.
 
     Args:
         columns: most dense columns of the last block.
@@ -33,18 +33,18 @@ class Head(nn.Module):
 
     def vector(self, columns: int, rows: int, merger_rows: int) -> Tensor:
         """The weights in the order of `features`, `[columns + E (rows + merger_rows)]`."""
-        sparse = take(self.sparse, self.sparse.shape[0], rows)
+        parts = [take(self.dense, columns), take(self.sparse, self.sparse.shape[0], rows).flatten()]
         if merger_rows:
             assert self.merger is not None
-            sparse = torch.cat((sparse, take(self.merger, *self.merger.shape)), 1)
-        return torch.cat((take(self.dense, columns), sparse.flatten()))
+            parts.append(take(self.merger, *self.merger.shape).flatten())
+        return torch.cat(parts)
 
     def forward(self, dense: Tensor, sparse: Rows) -> Tensor:
         """`[B, w]`, `[B, E, r]` to logits `[B]`."""
-        weights = self.vector(dense.shape[1], sparse.tensor.shape[2] - sparse.merger_rows, sparse.merger_rows)
+        weights = self.vector(dense.shape[1], sparse.own.shape[2], sparse.merger_rows)
         return torch.addmv(take(self.bias, 1), features(dense, sparse).to(weights.dtype), weights)
 
 
 def features(dense: Tensor, sparse: Rows) -> Tensor:
-    """What the head reads: `[B, w + E r]`, dense columns first, then the rows embedding-major."""
-    return torch.cat((dense, sparse.tensor.flatten(1)), 1)
+    """What the head reads: `[B, w + E (r + m)]`: dense columns, operator rows, merger rows, rows embedding-major."""
+    return torch.cat((dense, *(rows.flatten(1) for rows in sparse.parts)), 1)

@@ -100,7 +100,7 @@ def last_block(
 ) -> tuple[Tensor, Rows]:
     """Run a canonical path through any model that has `embedding` and `blocks`."""
     rows = model.embedding(sparse).transpose(1, 2).contiguous()
-    result = run(model.blocks, path, live, Output(dense, Rows(rows, 0)), dropout)
+    result = run(model.blocks, path, live, Output(dense, Rows(rows)), dropout)
     assert result.dense is not None and result.sparse is not None
     return result.dense, result.sparse
 

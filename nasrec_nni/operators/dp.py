@@ -84,18 +84,18 @@ class DotProduct(nn.Module):
     def forward(self, inputs: Inputs, out: int) -> Tensor:
         k = dot_product_rows(out)
         pairs = k * (k + 1) // 2
-        rows = torch.cat((self._dense_row(inputs).unsqueeze(2), self._sparse_rows(inputs, k)), 2)
-        p = self._pairs(rows, pairs)
+        p = self._pairs(self._dense_row(inputs), self._sparse_rows(inputs, k), pairs)
         if pairs != out:
             assert self.weight is not None and self.tail is not None
             p = multiply_add(self.tail.start(out), p, take(self.weight, pairs, out))
         return p if self.tail is None else self.tail(p)
 
-    def _pairs(self, rows: Tensor, pairs: int) -> Tensor:
-        if kernels_serve(rows.shape[0] * rows.shape[1], rows):
+    def _pairs(self, x: Tensor, rows: Tensor, pairs: int) -> Tensor:
+        if kernels_serve(rows.shape[0] * rows.shape[1], x, rows):
             from nasrec_nni.operators.kernels.pairs import PairsOfRows  # numba takes half a second to import
 
-            return PairsOfRows.apply(rows)  # type: ignore[no-any-return,no-untyped-call]
+            return PairsOfRows.apply(x, rows)  # type: ignore[no-any-return,no-untyped-call]
+        rows = torch.cat((x.unsqueeze(2), rows), 2)
         count = rows.shape[2]
         places = self.pair_rows[:pairs] * count + self.pair_columns[:pairs]
         numbers = self.pair_numbers[:count, :count].flatten()
@@ -108,7 +108,7 @@ class DotProduct(nn.Module):
         return self.dense(inputs.dense, self.width)  # type: ignore[no-any-return]
 
     def _sparse_rows(self, inputs: Inputs, k: int) -> Tensor:
-        if sum(rows.tensor.shape[2] for rows in inputs.sparse.values()) == k:
-            return torch.cat(tuple(rows.tensor for rows in inputs.sparse.values()), 2)
+        if sum(rows.count for rows in inputs.sparse.values()) == k:
+            return torch.cat([part for rows in inputs.sparse.values() for part in rows.parts], 2)
         assert self.sparse is not None
         return self.sparse(inputs.sparse, k)  # type: ignore[no-any-return]

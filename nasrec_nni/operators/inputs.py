@@ -1,24 +1,46 @@
 """What operators are built for (`Limits`) and what they are given (`Inputs`).
 
 Sparse outputs are kept embedding-major, `[B, E, r]`: mixing rows is then one matrix product over the last
-axis, and layer norm over rows runs on contiguous memory. The last `merger_rows` rows of a source are those
-its dense→sparse merger added; they have a weight slot of their own in every consumer.
+axis, and layer norm over rows runs on contiguous memory. The rows that a dense→sparse merger adds stay a tensor of
+their own, since they have a weight slot of their own in every consumer: whoever mixes rows need not join them first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 
-class Rows(NamedTuple):
-    """The sparse output of a source: `tensor [B, E, r]`, of whose rows the last `merger_rows` are a merger's."""
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The sparse output of a source: `own [B, E, r]`, and the rows `merged [B, E, m]` that its merger added."""
 
-    tensor: Tensor
-    merger_rows: int
+    own: Tensor
+    merged: Tensor | None = None
+
+    @property
+    def merger_rows(self) -> int:
+        """m, 0 without a merger."""
+        return 0 if self.merged is None else self.merged.shape[2]
+
+    @property
+    def count(self) -> int:
+        """r + m."""
+        return self.own.shape[2] + self.merger_rows
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The tensors that there are."""
+        return (self.own,) if self.merged is None else (self.own, self.merged)
+
+    @cached_property
+    def tensor(self) -> Tensor:
+        """All rows in one tensor `[B, E, r + m]`, the merger's last; joined when first asked for."""
+        return self.own if self.merged is None else torch.cat(self.parts, 2)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> T
 
 def kernels_serve(rows: int, *tensors: Tensor) -> bool:
     """Whether so many rows go through the compiled kernels: float32 on the CPU; autocast and export take torch's."""
-    if rows < KERNEL_ROWS or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
-        return False
+    if torch.compiler.is_compiling() or rows < KERNEL_ROWS or torch.is_autocast_enabled("cpu"):  # in this order: a
+        return False  # traced number of rows that is compared would become a limit of the program
     return all(one.is_cpu and one.dtype == torch.float32 for one in tensors)
 
 
@@ -116,13 +116,11 @@ class RowMap(nn.Module):
         self.tail = Tail(out, layer_norm)
 
     def forward(self, sources: Mapping[int, Rows], out: int, relu: bool = False) -> Tensor:
-        shape = next(iter(sources.values())).tensor.shape[:2]
+        shape = next(iter(sources.values())).own.shape[:2]
         pairs: list[Tensor] = []
-        for source, (x, merger_rows) in sources.items():
-            weight = take(self.weight[str(source)], x.shape[2] - merger_rows, out)
-            if merger_rows:
-                weight = torch.cat((weight, take(self.merger[str(source)], merger_rows, out)))
-            pairs += (x.reshape(-1, x.shape[2]), weight)
+        for source, rows in sources.items():
+            for weights, x in zip((self.weight, self.merger), rows.parts, strict=False):
+                pairs += (x.reshape(-1, x.shape[2]), take(weights[str(source)], x.shape[2], out))
         return self._mixed(pairs, out, relu).view(*shape, out)
 
     def _mixed(self, pairs: Sequence[Tensor], out: int, relu: bool) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nasrec_nni.operators.descriptions import MERGER_ROWS
 from nasrec_nni.operators.inputs import Limits
-from nasrec_nni.operators.linear import Tail, multiply_add, xavier
+from nasrec_nni.operators.linear import Tail, kernels_serve, multiply_add, xavier
 from nasrec_nni.operators.slices import take
 
 
@@ -33,7 +33,7 @@ class Projection(nn.Module):
             assert self.weight is not None and self.tail is not None
             weight = take(self.weight, dense.shape[1], columns)
             dense = self.tail(multiply_add(self.tail.start(columns), dense, weight))
-        return dense.reshape(-1, MERGER_ROWS, self.width).transpose(1, 2)
+        return dense.reshape(-1, MERGER_ROWS, self.width).transpose(1, 2).contiguous()
 
 
 class PairSums(torch.autograd.Function):
@@ -54,6 +54,15 @@ class PairSums(torch.autograd.Function):
         return slopes.mul_((gradient + gradient).unsqueeze(2))
 
 
+def _sums_of_pairs(rows: Tensor) -> Tensor:
+    """`(Σ_r s_r)² − Σ_r s_r²` of rows `[B, E, S]`: `[B, E]`."""
+    if kernels_serve(rows.shape[0] * rows.shape[1], rows):
+        from nasrec_nni.operators.kernels.fm import SumsOfPairs  # numba takes half a second to import
+
+        return SumsOfPairs.apply(rows)  # type: ignore[no-any-return,no-untyped-call]
+    return PairSums.apply(rows)  # type: ignore[no-any-return,no-untyped-call]
+
+
 class FactorizationMachine(nn.Module):
     """Sparse→dense: `LN(((Σ_r s_r)² − Σ_r s_r²) W)`, `[B, E, S]` to `[B, D]`, to be added; no W where D = E.
 
@@ -68,7 +77,7 @@ class FactorizationMachine(nn.Module):
         self.tail = Tail(limits.out, limits.layer_norm) if needed else None
 
     def forward(self, sparse: Tensor, out: int) -> Tensor:
-        pairs: Tensor = PairSums.apply(sparse)  # type: ignore[no-untyped-call]
+        pairs = _sums_of_pairs(sparse)
         if pairs.shape[1] == out:
             return pairs
         assert self.weight is not None and self.tail is not None

@@ -139,24 +139,24 @@ class MixedRows(torch.autograd.Function):
         arrays += [one.numpy() for one in (sums, y, moments)]
         in_parts(lambda begin, end: _forward(begin, end, *arrays), count)
         if kept:
-            context.save_for_backward(sums, y, moments, norm[0], norm[2], *xs, *maps)
+            context.save_for_backward(sums, moments, norm, *xs, *maps)
             context.relu = relu
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        sums, y, moments, weight, live, *given = context.saved_tensors
+        sums, moments, norm, *given = context.saved_tensors
         number = len(given) // 2
         xs, maps = given[:number], given[number:]
-        count, width = y.shape
-        wide, parts = len(weight), -(-count // ROWS)
+        count, width = sums.shape
+        wide, parts = norm.shape[1], -(-count // ROWS)
         wanted = context.needs_input_grad[4 : 4 + number]
         found = [torch.empty_like(x) if want else None for x, want in zip(xs, wanted, strict=True)]
         turned = [_padded(one.t(), width, -(-len(one) // TILE) * TILE) for one in maps]
         heights = [len(one) for one in maps]
-        totals, sides = y.new_zeros(parts, sum(heights), wide), y.new_zeros(2, parts, wide)
-        arrays: list[Any] = [one.numpy() for one in (gradient.contiguous(), sums, y, moments, weight, live)]
+        totals, sides = sums.new_zeros(parts, sum(heights), wide), sums.new_zeros(2, parts, wide)
+        arrays: list[Any] = [one.numpy() for one in (gradient.contiguous(), sums, moments, *norm)]
         arrays += [context.relu, np.array([x.data_ptr() for x in xs]), np.array(heights)]
         arrays += [np.array([one.data_ptr() for one in turned])]
         arrays += [np.array([0 if one is None else one.data_ptr() for one in found])]

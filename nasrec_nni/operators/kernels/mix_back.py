@@ -34,28 +34,29 @@ def _norm_back(
     share: Any,
     given: Any,
     summed: Any,
-    made: Any,
     relu: Any,
     mean: Any,
     scale: Any,
     w: Any,
+    b: Any,
     dw: Any,
     db: Any,
     out: Any,
 ) -> Any:
     """The gradient of a row's sums to `out`; what the row adds to those of the norm's weight and bias, to theirs.
 
+    Which results the ReLU let pass is found again from the sums: reading them as well would cost more.
     `live`, if it is not 0, has a 1 for each of the row's numbers; what else its last vector holds counts as 0.
     """
     middle, factor = spread(mean), spread(scale)
     plain, along = spread(ZERO), spread(ZERO)
     for at in range(0, span, BYTES):
         held, total = load(given + at), load(summed + at)
-        if relu:
-            held = where_positive(load(made + at), held)
         if live != 0:
             held, total = where_positive(load(live + at), held), where_positive(load(live + at), total)
         hat = times(minus(total, middle), factor)
+        if relu:
+            held = where_positive(plus_product(load(b + at), hat, load(w + at)), held)
         weighted = times(held, load(w + at))
         plain, along = plus(plain, weighted), plus_product(along, weighted, hat)
         store(dw + at, plus_product(load(dw + at), held, hat))
@@ -126,9 +127,9 @@ def backward(
     end: int,
     g: Any,
     sums: Any,
-    y: Any,
     moments: Any,
     weight: Any,
+    bias: Any,
     live: Any,
     relu: bool,
     addresses: Any,
@@ -144,9 +145,9 @@ def backward(
     `turned` are addresses of the transposed maps, padded; `found` of the sources' gradients, 0 where nobody wants one.
     `maps [parts, K, wide]`, `dw` and `db [parts, wide]` are zero before.
     """
-    (rows, width), (_, height, wide) = y.shape, maps.shape
+    (rows, width), (_, height, wide) = sums.shape, maps.shape
     step = 4 * wide
-    slopes, padded = np.zeros(BLOCK * wide + LINE, np.float32), np.zeros((3, wide), np.float32)
+    slopes, padded = np.zeros(BLOCK * wide + LINE, np.float32), np.zeros((2, wide), np.float32)
     scratch = np.empty(4 * TILE, np.float32)
     slopes_at, share = aligned(slopes.ctypes.data), ONE / np.float32(width)
     mask, span = 0 if width % 8 == 0 else live.ctypes.data, -(-width // 8) * BYTES
@@ -156,18 +157,17 @@ def backward(
             count = min(BLOCK, stop - first)
             for r in range(count):
                 place = 4 * width * (first + r)
-                given, summed, made = g.ctypes.data + place, sums.ctypes.data + place, y.ctypes.data + place
+                given, summed = g.ctypes.data + place, sums.ctypes.data + place
                 if mask != 0 and (rows - first - r - 1) * width < 8:  # its last vector would reach beyond the arrays
                     for column in range(width):
                         padded[0, column] = g[first + r, column]
                         padded[1, column] = sums[first + r, column]
-                        padded[2, column] = y[first + r, column]
                     given = padded.ctypes.data
-                    summed, made = given + step, given + 2 * step
+                    summed = given + step
                 mean, scale = moments[first + r, 0], moments[first + r, 1]
                 dw_at, db_at, out = dw.ctypes.data + part * step, db.ctypes.data + part * step, slopes_at + r * step
-                w = weight.ctypes.data
-                _norm_back(span, mask, share, given, summed, made, relu, mean, scale, w, dw_at, db_at, out)
+                w, b = weight.ctypes.data, bias.ctypes.data
+                _norm_back(span, mask, share, given, summed, relu, mean, scale, w, b, dw_at, db_at, out)
             into = maps.ctypes.data + part * height * step
             for j in range(len(widths)):
                 source, behind = widths[j], stop - first - count

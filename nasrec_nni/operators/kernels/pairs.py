@@ -19,17 +19,19 @@ ZERO = np.float32(0)
 
 
 @compiled
-def _forward(begin: int, end: int, rows: Any, pairs: Any) -> None:
-    """Samples `begin` to `end` of `rows [B, E, M]` to `pairs [B, M (M - 1) / 2]`."""
+def _forward(begin: int, end: int, x: Any, rows: Any, pairs: Any) -> None:
+    """Samples `begin` to `end` of `x [B, E]`, `rows [B, E, M - 1]` to `pairs [B, M (M - 1) / 2]`."""
     _, width, count = rows.shape
+    count += 1
     wide = -(-count // 8) * 8
     step = 4 * wide
     own, both = np.zeros((width, wide), np.float32), np.empty((wide, wide), np.float32)
     own_at, both_at = own.ctypes.data, both.ctypes.data
     for sample in range(begin, end):
         for e in range(width):
-            for m in range(count):
-                own[e, m] = rows[sample, e, m]
+            own[e, 0] = x[sample, e]
+            for m in range(1, count):
+                own[e, m] = rows[sample, e, m - 1]
         for first in range(0, count, 4):  # four rows by eight columns, up to the diagonal
             for at in range(0, 4 * (first + 4), BYTES):
                 a, b, c, d = spread(ZERO), spread(ZERO), spread(ZERO), spread(ZERO)
@@ -55,11 +57,13 @@ def _forward(begin: int, end: int, rows: Any, pairs: Any) -> None:
 
 
 @compiled
-def _backward(begin: int, end: int, gradient: Any, rows: Any, slopes: Any) -> None:
-    """Samples `begin` to `end` of the gradient `[B, M (M - 1) / 2]` to that of the rows, `slopes [B, E, M]`."""
+def _backward(begin: int, end: int, gradient: Any, x: Any, rows: Any, x_slopes: Any, slopes: Any) -> None:
+    """Samples `begin` to `end` of the gradient `[B, M (M - 1) / 2]` to those of x and of the rows."""
     _, width, count = rows.shape
+    count += 1
     wide = -(-count // 8) * 8
     both, made = np.zeros((count, wide), np.float32), np.empty((4, wide), np.float32)
+    own = np.empty((width, count), np.float32)
     both_at, made_at = both.ctypes.data, made.ctypes.data
     for sample in range(begin, end):
         pair = 0
@@ -68,9 +72,13 @@ def _backward(begin: int, end: int, gradient: Any, rows: Any, slopes: Any) -> No
                 both[m, n] = gradient[sample, pair + n]
                 both[n, m] = gradient[sample, pair + n]
             pair += m
+        for e in range(width):
+            own[e, 0] = x[sample, e]
+            for m in range(1, count):
+                own[e, m] = rows[sample, e, m - 1]
         for first in range(0, width, 4):
             live = min(4, width - first)
-            top = rows.ctypes.data + 4 * count * (sample * width + first)
+            top = own.ctypes.data + 4 * count * first
             second, third, fourth = 4 * count * min(1, live - 1), 4 * count * min(2, live - 1), 4 * count * (live - 1)
             for at in range(0, 4 * wide, BYTES):
                 a, b, c, d = spread(ZERO), spread(ZERO), spread(ZERO), spread(ZERO)
@@ -89,28 +97,33 @@ def _backward(begin: int, end: int, gradient: Any, rows: Any, slopes: Any) -> No
                 store(out + 8 * wide, c)
                 store(out + 12 * wide, d)
             for t in range(live):
-                for m in range(count):
-                    slopes[sample, first + t, m] = made[t, m]
+                x_slopes[sample, first + t] = made[t, 0]
+                for m in range(1, count):
+                    slopes[sample, first + t, m - 1] = made[t, m]
+    own[0, 0] = ZERO  # numba frees an array after its last use, and does not count its address as one
 
 
 class PairsOfRows(torch.autograd.Function):
-    """Products of pairs of rows `[B, E, M]`: `[B, M (M - 1) / 2]`, in the order of `tril_indices`."""
+    """Products of pairs of the M rows `x [B, E]`, `rows [B, E, M - 1]`: `[B, M (M - 1) / 2]`.
+
+    In the order of `tril_indices` of M, where x is row 0.
+    """
 
     @staticmethod
-    def forward(context: Any, rows: Tensor) -> Tensor:
-        rows = rows.detach().contiguous()
-        context.save_for_backward(rows)
+    def forward(context: Any, x: Tensor, rows: Tensor) -> Tensor:
+        x, rows = x.detach().contiguous(), rows.detach().contiguous()
+        context.save_for_backward(x, rows)
         samples, _, count = rows.shape
-        pairs = rows.new_empty(samples, count * (count - 1) // 2)
-        arrays = rows.numpy(), pairs.numpy()
+        pairs = rows.new_empty(samples, count * (count + 1) // 2)
+        arrays = x.numpy(), rows.numpy(), pairs.numpy()
         in_parts(lambda begin, end: _forward(begin, end, *arrays), samples)
         return pairs
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        (rows,) = context.saved_tensors
-        slopes = torch.empty_like(rows)
-        arrays = gradient.contiguous().numpy(), rows.numpy(), slopes.numpy()
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, rows = context.saved_tensors
+        found = torch.empty_like(x), torch.empty_like(rows)
+        arrays = [one.numpy() for one in (gradient.contiguous(), x, rows, *found)]
         in_parts(lambda begin, end: _backward(begin, end, *arrays), len(rows))
-        return slopes
+        return found
