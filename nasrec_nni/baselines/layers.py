@@ -23,10 +23,10 @@ def table(rows_per_field: Sequence[int], settings: BaselineSettings, width: int 
     )
 
 
-def hidden_layers(inputs: int, settings: BaselineSettings) -> list[nn.Module]:
-    """Linear, ReLU and dropout for each hidden width."""
+def hidden_layers(inputs: int, settings: BaselineSettings, widths: Sequence[int] | None = None) -> list[nn.Module]:
+    """Linear, ReLU and dropout for each hidden width; `widths` are those of the settings unless given."""
     layers: list[nn.Module] = []
-    for width in settings.hidden:
+    for width in settings.hidden if widths is None else widths:
         layers += [nn.Linear(inputs, width), nn.ReLU()]
         if settings.dropout:
             layers.append(nn.Dropout(settings.dropout))
@@ -37,6 +37,41 @@ def hidden_layers(inputs: int, settings: BaselineSettings) -> list[nn.Module]:
 def tower(inputs: int, settings: BaselineSettings) -> nn.Sequential:
     """Hidden layers and a last linear map to one logit, `[B, inputs]` to `[B, 1]`."""
     return nn.Sequential(*hidden_layers(inputs, settings), nn.Linear(settings.hidden[-1], 1))
+
+
+class FeatureRows(nn.Module):
+    """One row of width E a feature: `e_f` of each field, then `x_c v_c` of each dense column, to `[B, F + w_0, E]`.
+
+    ```
+    ids [B, F] ───── table ─ e ───┐
+    dense [B, w_0] ─ x_c v_c ─────┴ rows [B, n, E]          n = F + w_0
+    ```
+    A dense column of zeros is a row of zeros.
+    """
+
+    def __init__(self, dense_width: int, rows_per_field: Sequence[int], settings: BaselineSettings) -> None:
+        super().__init__()
+        self.table = table(rows_per_field, settings)
+        self.factors = nn.Parameter(_factors(dense_width, settings))
+        self.count = len(rows_per_field) + dense_width
+        self.fields = len(rows_per_field)
+
+    def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
+        return torch.cat((self.table(sparse), dense.unsqueeze(2) * self.factors), 1)
+
+    def flat(self, dense: Tensor, rows: Tensor) -> Tensor:
+        """`[x, flatten(e)]`, `[B, w_0 + F E]`: what an MLP beside the interactions reads."""
+        return torch.cat((dense, rows[:, : self.fields].flatten(1)), 1)
+
+
+def _factors(dense_width: int, settings: BaselineSettings) -> Tensor:
+    """`[w_0, E]`, one vector a dense column, drawn as the table's rows are."""
+    factors = torch.empty(dense_width, settings.embedding)
+    if not dense_width:
+        return factors
+    if settings.embedding_init == "xavier":
+        return nn.init.xavier_uniform_(factors)
+    return nn.init.normal_(factors, std=settings.embedding_init)
 
 
 class FirstOrder(nn.Module):
@@ -67,11 +102,7 @@ class SecondOrder(nn.Module):
     def __init__(self, dense_width: int, fields: int, settings: BaselineSettings) -> None:
         super().__init__()
         embedding = settings.embedding
-        self.factors = nn.Parameter(torch.empty(dense_width, embedding))
-        if settings.embedding_init == "xavier":
-            nn.init.xavier_uniform_(self.factors)
-        else:
-            nn.init.normal_(self.factors, std=settings.embedding_init)
+        self.factors = nn.Parameter(_factors(dense_width, settings))
         # w_0 E to scale the factors, (w_0 + F + 1) E squares
         self.product_macs = (2 * dense_width + fields + 1) * embedding
 
