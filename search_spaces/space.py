@@ -156,6 +156,12 @@ class NASRecFull(NASRecSpace):
     space_name = "nasrec-full"
 
 
+class NASRecPlus(NASRecSpace):
+    """NASRec-Full and the operators of today's leaders: cross, field-aware product, gated fusion; bilinear (ours)."""
+
+    space_name = "nasrec-plus"
+
+
 def _table(
     rows_per_field: Sequence[int],
     sparse_gradients: bool,

@@ -54,7 +54,7 @@ def test_published_files_load_and_round_trip(name: str) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(("nasrec-small", "nasrec-full")))
+@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(("nasrec-small", "nasrec-full", "nasrec-plus")))
 def test_canonical_form_is_idempotent_and_keeps_liveness(seed: int, name: str) -> None:
     architecture = random_architecture(registry("search_spaces").load(name), np.random.default_rng(seed))
     canonical = architecture.canonical

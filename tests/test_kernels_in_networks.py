@@ -53,7 +53,7 @@ def gradients(model: torch.nn.Module, dense: Tensor, ids: Tensor) -> tuple[Tenso
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(["nasrec-full", "nasrec-small"]), st.integers(0, 10_000), st.booleans())
+@given(st.sampled_from(["nasrec-plus", "nasrec-full", "nasrec-small"]), st.integers(0, 10_000), st.booleans())
 def test_float32_is_float64_but_for_rounding(space: str, seed: int, layer_norm: bool) -> None:
     single = network(space, seed, layer_norm)
     double = copy.deepcopy(single).double()
@@ -68,7 +68,7 @@ def test_float32_is_float64_but_for_rounding(space: str, seed: int, layer_norm: 
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(["nasrec-full", "nasrec-small"]), st.integers(0, 10_000))
+@given(st.sampled_from(["nasrec-plus", "nasrec-full", "nasrec-small"]), st.integers(0, 10_000))
 def test_every_operator_works_under_mixed_precision(space: str, seed: int) -> None:
     model = network(space, seed, True)
     dense, ids = batch(seed)

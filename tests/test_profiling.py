@@ -35,7 +35,7 @@ def test_published_networks(name: str) -> None:
 
 
 @pytest.mark.parametrize("layer_norm", [True, False])
-@pytest.mark.parametrize("space", ["nasrec-small", "nasrec-full"])
+@pytest.mark.parametrize("space", ["nasrec-small", "nasrec-full", "nasrec-plus"])
 def test_parameters_equal_those_of_the_built_network(space: str, layer_norm: bool) -> None:
     description = registry("search_spaces").load(space)
     generator = np.random.default_rng(0)

@@ -18,13 +18,13 @@ from nasrec_nni.errors import UserError
 from nasrec_nni.network import NASRecNetwork
 from nasrec_nni.search_spaces.connections import Subset, SubsetChoice
 from nasrec_nni.search_spaces.samples import KEYS, from_sample, to_sample
-from nasrec_nni.search_spaces.space import NASRecFull, NASRecSmall, NASRecSpace
+from nasrec_nni.search_spaces.space import NASRecFull, NASRecPlus, NASRecSmall, NASRecSpace
 
 SIZES = {"blocks": 3, "dense_widths": (16, 32), "sparse_rows": (4, 8)}
 ROWS = (7, 5, 11)
 
 
-@pytest.fixture(params=[NASRecSmall, NASRecFull])
+@pytest.fixture(params=[NASRecSmall, NASRecFull, NASRecPlus])
 def space(request: pytest.FixtureRequest) -> NASRecSpace:
     return request.param(dense=5, rows_per_field=ROWS, **SIZES)
 

@@ -20,6 +20,10 @@ NAMES = {
     "sum": "sum",
     "efc": "row mixing",
     "attn": "attention",
+    "cross": "cross layer",
+    "fap": "field-aware product",
+    "gate": "gated fusion",
+    "bilinear": "bilinear interaction",
 }
 SLOT, TRACK, BOX, GAP, MARGIN = 0.17, 0.23, 1.95, 0.36, 0.3  # inches
 TOP, BOTTOM = 0.72, 1.3
@@ -151,7 +155,9 @@ class _Drawing:
         if half.block:
             word = NAMES.get(half.operator or "", "")
             name = half.operator.upper() if half.operator else "left out"
-            lines = [(name, 12.0, "bold")] + ([(word, 7.5, "normal")] if word and word != half.operator else [])
+            lines = [(name, min(12.0, 150 / max(1, len(name))), "bold")] + (
+                [(word, 7.5, "normal")] if word and word != half.operator else []
+            )
         else:
             lines = [("dense columns" if half.side == "dense" else "sparse fields", 9.0, "bold")]
             lines += [("as prepared" if half.side == "dense" else "one embedding each", 7.5, "normal")]

@@ -109,6 +109,11 @@ class Merger:
     rows: int = 0
 
 
+def linear_parameters(inputs: int, outputs: int, layer_norm: bool) -> int:
+    """A map with bias, or without bias but with the weight and bias of the layer norm behind it."""
+    return inputs * outputs + (2 * outputs if layer_norm else outputs)
+
+
 def dot_product_rows(width: int) -> int:
     """`k = round(sqrt(2 D))`, the bounded rows of the balanced dot product (authors' implementation)."""
     return round(math.sqrt(2 * width))

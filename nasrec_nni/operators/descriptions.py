@@ -6,18 +6,20 @@ a linear map whose input already has the wanted size is absent.
 
 from __future__ import annotations
 
-from nasrec_nni.architecture.description import Merger, MergerShape, Operator, Shape, dot_product_rows
+from nasrec_nni.architecture.description import (
+    Merger,
+    MergerShape,
+    Operator,
+    Shape,
+    dot_product_rows,
+    linear_parameters,
+)
 
 MERGER_ROWS = 8
 
 
-def _linear(inputs: int, outputs: int, layer_norm: bool) -> int:
-    """A map with bias, or without bias but with layer norm weight and bias."""
-    return inputs * outputs + (2 * outputs if layer_norm else outputs)
-
-
 def _fc_parameters(shape: Shape) -> int:
-    return _linear(shape.columns, shape.out, shape.layer_norm)
+    return linear_parameters(shape.columns, shape.out, shape.layer_norm)
 
 
 def _sum_macs(shape: Shape) -> int:
@@ -27,7 +29,7 @@ def _sum_macs(shape: Shape) -> int:
 def _sum_parameters(shape: Shape) -> int:
     if shape.widest == shape.out:
         return 2 * shape.out if shape.layer_norm else 0
-    return _linear(shape.widest, shape.out, shape.layer_norm)
+    return linear_parameters(shape.widest, shape.out, shape.layer_norm)
 
 
 def _sg_macs(shape: Shape) -> int:
@@ -49,10 +51,10 @@ def _dp_macs(shape: Shape) -> int:
 
 def _dp_parameters(shape: Shape) -> int:
     k, width = dot_product_rows(shape.out), shape.embedding
-    dense = _linear(shape.columns, width, shape.layer_norm) if shape.columns != width else 0
-    sparse = _linear(shape.rows, k, shape.layer_norm) if shape.rows != k else 0
+    dense = linear_parameters(shape.columns, width, shape.layer_norm) if shape.columns != width else 0
+    sparse = linear_parameters(shape.rows, k, shape.layer_norm) if shape.rows != k else 0
     pairs = k * (k + 1) // 2
-    output = _linear(pairs, shape.out, shape.layer_norm)
+    output = linear_parameters(pairs, shape.out, shape.layer_norm)
     if pairs == shape.out:
         output = 2 * shape.out if shape.layer_norm else 0
     return dense + sparse + output
@@ -63,7 +65,7 @@ def _efc_macs(shape: Shape) -> int:
 
 
 def _efc_parameters(shape: Shape) -> int:
-    return _linear(shape.rows, shape.out, shape.layer_norm)
+    return linear_parameters(shape.rows, shape.out, shape.layer_norm)
 
 
 def _attn_macs(shape: Shape) -> int:
@@ -83,7 +85,7 @@ def _projection_macs(shape: MergerShape) -> int:
 
 def _projection_parameters(shape: MergerShape) -> int:
     columns = MERGER_ROWS * shape.embedding
-    return _linear(shape.width, columns, shape.layer_norm) if shape.width != columns else 0
+    return linear_parameters(shape.width, columns, shape.layer_norm) if shape.width != columns else 0
 
 
 def _fm_macs(shape: MergerShape) -> int:
@@ -91,7 +93,7 @@ def _fm_macs(shape: MergerShape) -> int:
 
 
 def _fm_parameters(shape: MergerShape) -> int:
-    return _linear(shape.embedding, shape.width, shape.layer_norm) if shape.width != shape.embedding else 0
+    return linear_parameters(shape.embedding, shape.width, shape.layer_norm) if shape.width != shape.embedding else 0
 
 
 FC = Operator(

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from nasrec_nni.operators.inputs import Inputs, Limits
 from nasrec_nni.operators.linear import Tail, multiply_add, xavier
-from nasrec_nni.operators.padded import pad, padded_sum
+from nasrec_nni.operators.padded import padded_sum
 from nasrec_nni.operators.slices import take
 
 
@@ -14,7 +14,7 @@ class Sum(nn.Module):
     """`LN((pad(x_l) + pad(x_r)) W)`, `[B, w_l]`, `[B, w_r]` to `[B, D]`; no activation.
 
     `pad` goes to m = max(w_l, w_r); W (and its bias) is absent where m = D, the layer norm stays. One weight
-    per operator: it acts on the padded sum. Computed as `x_l W[:w_l] + x_r W[:w_r]`, so padding costs nothing.
+    per operator: it acts on the padded sum, in one product of m D multiply-accumulates.
     Source: NASRec, authors' implementation (`sum`).
     """
 
@@ -26,14 +26,9 @@ class Sum(nn.Module):
         self.tail = Tail(out, limits.layer_norm) if needed or limits.layer_norm else None
 
     def forward(self, inputs: Inputs, out: int) -> Tensor:
-        sides = (*inputs.left, *inputs.right)
-        m = max(x.shape[1] for x in sides)
-        if m == out:
-            total: Tensor | None = pad(padded_sum(sides), m)
-        else:
+        total = padded_sum((*inputs.left, *inputs.right))
+        m = total.shape[1]
+        if m != out:
             assert self.weight is not None and self.tail is not None
-            total = self.tail.start(out)
-            for x in sides:
-                total = multiply_add(total, x, take(self.weight, x.shape[1], out))
-        assert total is not None
+            total = multiply_add(self.tail.start(out), total, take(self.weight, m, out))
         return total if self.tail is None else self.tail(total)
