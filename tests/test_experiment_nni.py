@@ -94,7 +94,8 @@ def faulty(place: Path) -> dict[str, str]:
     info = plugin / "faulty-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[nasrec_nni.objectives]\nfaulty=faulty:FAULTY\n")
+    points = "[nasrec_nni.interface]\n1=faulty\n[nasrec_nni.objectives]\nfaulty=faulty:FAULTY\n"
+    (info / "entry_points.txt").write_text(points)
     (plugin / "faulty.py").write_text(FAULTY)
     first = records(place / "door1")
     macs = [first[number]["live_macs"] for number in (0, 2, 5, 7)]  # two of each of the first two batches

@@ -10,22 +10,41 @@ from torch import nn
 from nasrec_nni.architecture.canonical import liveness
 from nasrec_nni.architecture.space import SpaceDescription
 from nasrec_nni.architecture.value import Path, PathBlock
+from nasrec_nni.errors import UserError
 from nasrec_nni.network.block import BlockModule
 from nasrec_nni.network.head import Head
 from nasrec_nni.operators.inputs import Limits
-from nasrec_nni.plugins import registry, resolve
+from nasrec_nni.plugins import OWN, registry
 from nasrec_nni.profiling import Sizes
 
 
 def build_operator(name: str, limits: Limits) -> nn.Module:
     """The torch module of a registered operator."""
-    module: nn.Module = resolve(registry("operators").load(name).target)(limits)
-    return module
+    return _built("operators", name, limits)
 
 
 def build_merger(name: str, limits: Limits) -> nn.Module:
     """The torch module of a registered merger."""
-    module: nn.Module = resolve(registry("mergers").load(name).target)(limits)
+    return _built("mergers", name, limits)
+
+
+def _built(group: str, name: str, limits: Limits) -> nn.Module:
+    make = registry(group).implementation(name)
+    try:
+        module = make(limits)
+    except Exception as error:
+        if (package := registry(group).owner(name)) == OWN:
+            raise
+        raise UserError(
+            f"{group} {name!r} of package {package} cannot be built: {type(error).__name__}: {error}",
+            hint="Mend or uninstall that package; its conformance test tells more (docs/plugins.md)",
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise UserError(
+            f"{group} {name!r} of package {registry(group).owner(name)} builds no torch module",
+            value=type(module).__name__,
+            hint="Mend or uninstall that package",
+        )
     return module
 
 
