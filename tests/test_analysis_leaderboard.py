@@ -21,7 +21,8 @@ from nasrec_nni.analysis.leaderboard import (
     write_results,
 )
 from nasrec_nni.analysis.objectives import AUC, LOG_LOSS
-from nasrec_nni.analysis.verdict import RowDifference, paired_difference, random_architectures, verdict
+from nasrec_nni.analysis.paired import RowDifference, paired_difference
+from nasrec_nni.analysis.verdict import random_architectures, verdict
 from nasrec_nni.errors import UserError
 from nasrec_nni.plugins import registry
 

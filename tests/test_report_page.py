@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from html.parser import HTMLParser
@@ -14,9 +15,12 @@ from xml.etree import ElementTree
 import pytest
 
 from nasrec_nni.analysis import plots
+from nasrec_nni.analysis.candidates import Candidate
+from nasrec_nni.analysis.html import inline
 from nasrec_nni.analysis.leaderboard import Result, standings
-from nasrec_nni.analysis.plots import cost_plot, far_off, pareto, progress_plot
-from nasrec_nni.analysis.report import ReportContent, inline, render_report, report_html
+from nasrec_nni.analysis.plots import cost_plot, far_off, pareto
+from nasrec_nni.analysis.report import ReportContent, render_report, report_html
+from nasrec_nni.analysis.search_plots import progress_plot
 from nasrec_nni.architecture.json import load_architecture
 
 ARCHITECTURE = load_architecture(Path(__file__).parent / "published" / "criteo_autoctr.json")
@@ -56,9 +60,10 @@ def example(noise: float = 0.0009) -> ReportContent:
     ]
     best = 0.36
     candidates = []
-    for _ in range(200):
+    for number in range(200):
         best = max(0.327, best - 0.0001)
-        candidates.append((int(10 ** generator.uniform(4.6, 6.6)), best + abs(generator.gauss(0, 0.006))))
+        macs, loss = int(10 ** generator.uniform(4.6, 6.6)), best + abs(generator.gauss(0, 0.006))
+        candidates.append(Candidate(number, f"{number:016x}", macs, loss))
     return ReportContent(
         title="MovieLens-1M, runs/movielens",
         table=tuple(standings(results)),
@@ -120,7 +125,7 @@ def html() -> str:
 def test_it_parses_and_says_first_who_won(html: str) -> None:
     page = Page(html)
     assert page.open == []
-    assert page.tags.count("svg") == 3
+    assert page.tags.count("svg") == 2 * 3 + 1  # wide and narrow, and the drawing
     assert page.tags.count("h1") == 1
     headline = re.search(r"<h1>(.*?)</h1>", html)
     assert headline is not None
@@ -195,7 +200,7 @@ def test_the_least_content_is_enough(tmp_path: Path) -> None:
     render_report(least, tmp_path / "report" / "index.html")
     page = Page((tmp_path / "report" / "index.html").read_text())
     assert page.open == []
-    assert page.tags.count("svg") == 1
+    assert page.tags.count("svg") == 2
     words = " ".join(page.words.split())
     assert "no searched model was trained" in words
     assert "0.4124" in words
@@ -220,9 +225,9 @@ def test_a_random_architecture_ahead_is_not_marked_as_the_winner() -> None:
     others = [result for standing in content.table for result in standing.results]
     page = report_html(replace(content, table=tuple(standings(drawn + others))))
     marked = page.split('class="winner">')[1].split("<small>")[0].strip()
-    assert marked == f"<td>{content.table[0].model}"
+    assert marked == f'<td role="cell">{content.table[0].model} <span class="badge">winner</span>'
     assert page.count('class="winner"') == 1
-    assert page.index("<td>random-1") < page.index('class="winner"')
+    assert page.index('cell">random-1') < page.index('class="winner"')
 
 
 def test_a_page_without_models_is_refused() -> None:
@@ -232,7 +237,11 @@ def test_a_page_without_models_is_refused() -> None:
 
 def test_plots_parse_and_name_every_model() -> None:
     content = example()
-    for svg in (cost_plot(content.table, content.candidates), cost_plot(content.table), progress_plot([0.4, 0.3])):
+    for svg in (
+        cost_plot(content.table, content.candidates),
+        cost_plot(content.table),
+        progress_plot(content.candidates),
+    ):
         ElementTree.fromstring(svg)
     texts = [element.text for element in ElementTree.fromstring(cost_plot(content.table)).iter() if element.text]
     near = {name for name, *_ in MODELS} - {"fm", "lr"}
@@ -274,6 +283,13 @@ def test_the_view_leaves_out_only_what_is_far_off() -> None:
 def test_the_pareto_front() -> None:
     assert pareto([(3, 1), (1, 3), (2, 3), (2, 2), (4, 1), (1, 4)]) == [(1, 3), (2, 2), (3, 1)]
     assert pareto([]) == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(width: int, html: str, widths: Callable[[str, int], tuple[int, int]]) -> None:
+    needed, given = widths(html, width)
+    assert given == width
+    assert needed <= given
 
 
 def test_inlined_svgs_keep_their_references() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nasrec_nni.analysis import data_words as say
 from nasrec_nni.analysis.histogram import histogram
-from nasrec_nni.analysis.report import shown
+from nasrec_nni.analysis.html import shown
 from nasrec_nni.files import write_text
 
 OPEN = 40  # up to so many columns, each one's details stand open

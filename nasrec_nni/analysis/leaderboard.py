@@ -42,6 +42,8 @@ class Result:
         all_parameters: with them.
         train_cpu_seconds: CPU seconds of this training.
         random: the architecture was drawn at random, to compare with, and not found by the search.
+        trials: of a sweep, from which its recipe was taken; 0 if nothing was swept.
+        recipe: what the sweep has chosen, in words; None if nothing was swept.
     """
 
     model: str
@@ -57,6 +59,8 @@ class Result:
     all_parameters: int
     train_cpu_seconds: float
     random: bool = False
+    trials: int = 0
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,16 @@ class Standing:
     parameters: int
     all_parameters: int
     results: tuple[Result, ...]
+
+    @property
+    def trials(self) -> int:
+        """Of a sweep, from which its recipe was taken; 0 if nothing was swept."""
+        return self.results[0].trials
+
+    @property
+    def recipe(self) -> str | None:
+        """What the sweep has chosen, in words; None if nothing was swept."""
+        return self.results[0].recipe
 
     @property
     def kind(self) -> Kind:
@@ -168,7 +182,7 @@ def write_leaderboard(table: Sequence[Standing], path: Path) -> None:
     """`leaderboard.csv`: one row per model, rank 1 first; mean and sample deviation of every figure."""
     header = ["rank", "model", "kind", "architecture", "seeds"]
     header += [f"{name}_{part}" for name in FIGURES for part in ("mean", "deviation")]
-    header += ["live_macs", "parameters", "all_parameters"]
+    header += ["live_macs", "parameters", "all_parameters", "trials", "recipe"]
     rows = []
     for rank, standing in enumerate(table, 1):
         row: list[Any] = [
@@ -181,7 +195,8 @@ def write_leaderboard(table: Sequence[Standing], path: Path) -> None:
         for name in FIGURES:
             figure: Figure | None = getattr(standing, name)
             row += [figure.mean, figure.deviation] if figure else [None, None]
-        rows.append([*row, standing.live_macs, standing.parameters, standing.all_parameters])
+        costs = [standing.live_macs, standing.parameters, standing.all_parameters]
+        rows.append([*row, *costs, standing.trials, standing.recipe])
     _write(path, header, rows)
 
 

@@ -1,14 +1,15 @@
-"""Plots of a run as SVG text: cost against quality, and how the search went."""
+"""Cost against quality as SVG text: models trained from scratch above, every candidate of the search below."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from statistics import median
 from typing import Any
 
-from nasrec_nni.analysis.leaderboard import Figure, Kind, Standing
-from nasrec_nni.analysis.style import BLOCKS, INK, MUTED, PAPER, SETTINGS, new_figure, svg
+from nasrec_nni.analysis.axes import WIDE, dress, legend, log_macs, panels, short, write_names
+from nasrec_nni.analysis.candidates import Candidate
+from nasrec_nni.analysis.leaderboard import Kind, Standing
+from nasrec_nni.analysis.style import BLOCKS, INK, MUTED, SETTINGS, svg
 from nasrec_nni.analysis.verdict import NAMES
 
 SEARCHED, CANDIDATE = BLOCKS[1], BLOCKS[2]
@@ -17,13 +18,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "random": (BLOCKS[3], "s"),
     "hand-made": (BLOCKS[0], "o"),
 }
-# Where a name is tried around its point: offset in points, horizontal, vertical alignment.
-PLACES = (
-    (7, 3, "left", "bottom"), (7, -3, "left", "top"), (-7, 3, "right", "bottom"), (-7, -3, "right", "top"),
-    (8, 0, "left", "center"), (-8, 0, "right", "center"), (0, 12, "center", "bottom"), (0, -12, "center", "top"),
-    (14, 18, "left", "bottom"), (14, -18, "left", "top"), (-14, 18, "right", "bottom"), (-14, -18, "right", "top"),
-    (18, 34, "left", "bottom"), (18, -34, "left", "top"), (-18, 34, "right", "bottom"), (-18, -34, "right", "top"),
-)  # fmt: skip
+FRONT = {"drawstyle": "steps-post", "color": MUTED, "lw": 1.1, "ls": (0, (4, 2)), "zorder": 2, "label": "Pareto front"}
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -35,25 +30,23 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return front
 
 
-def cost_plot(table: Sequence[Standing], candidates: Sequence[tuple[int, float]] = ()) -> str:
+def cost_plot(table: Sequence[Standing], candidates: Sequence[Candidate] = (), width: float = WIDE) -> str:
     """Log loss against live MACs.
 
     Args:
         table: trained models; test log loss if all have it, else validation.
-        candidates: live MACs and supernet validation log loss of each searched architecture, in a panel of
-            their own: supernet scores rank, they are not on the level of trained networks.
+        candidates: of the search, with scores of supernet weights in a panel of their own: those rank, they are not on
+            the level of trained networks. Those that were trained too are marked in it.
+        width: of the figure, inches.
     """
     import matplotlib
 
+    known = [one for one in candidates if one.live_macs is not None and one.log_loss is not None]
     with matplotlib.rc_context(SETTINGS):
-        figure = new_figure(7.6, 6.4 if candidates else 4.2)
-        count = 2 if candidates else 1
-        grid = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=(3, 2)[:count])[:, 0]
-        figure.subplots_adjust(left=0.11, right=0.97, top=0.93, bottom=0.09 if candidates else 0.13, hspace=0.2)
-        if candidates:  # first: the panels share the x axis, and names are placed on final axes
-            _candidates(grid[1], candidates)
-        _models(figure, grid[0], table)
-        grid[-1].set_xlabel("multiply-accumulates per example that reach the output (log scale)", color=INK)
+        figure, axes = panels(width, (3.2 if width >= WIDE else 3.9, *((2.2,) if known else ())))
+        if known:  # first: the panels share the x axis, and names are placed on final axes
+            _candidates(axes[1], known, table)
+        _models(figure, axes[0], table, width)
         return svg(figure, "cost")
 
 
@@ -64,115 +57,92 @@ def far_off(losses: Sequence[float]) -> list[bool]:
     return [len(losses) > 3 and middle > best and loss > limit for loss in losses]
 
 
-def _models(figure: Any, axes: Any, table: Sequence[Standing]) -> None:
+def _models(figure: Any, axes: Any, table: Sequence[Standing], width: float) -> None:
     opened = all(standing.test_log_loss for standing in table)
     split = "test" if opened else "validation"
     losses = [(s.test_log_loss if opened else None) or s.val_log_loss for s in table]
-    axes.set_xscale("log")
-    _dress(axes, f"{split} log loss", f"trained from scratch: {split} log loss, mean ± deviation over seeds")
+    title = f"trained from scratch: {split} log loss, mean ± deviation over seeds"
+    dress(axes, f"{split} log loss", title if width >= WIDE else f"trained from scratch: {split} log loss")
     points = [(s.model, s.kind, float(max(s.live_macs, 1)), loss) for s, loss in zip(table, losses, strict=True)]
     away = far_off([loss.mean for loss in losses])
-    shown = [point for point, out in zip(points, away, strict=True) if not out]
+    inside = [point for point, out in zip(points, away, strict=True) if not out]
     for kind, (colour, marker) in KINDS.items():
-        own = [(macs, loss) for _, own_kind, macs, loss in shown if own_kind == kind]
+        own = [(macs, loss) for _, own_kind, macs, loss in inside if own_kind == kind]
         if own:
             axes.errorbar(
                 [macs for macs, _ in own], [loss.mean for _, loss in own],
                 yerr=[loss.deviation or 0.0 for _, loss in own], fmt=marker, ms=6, color=colour, ecolor=colour,
                 capsize=3, lw=1.4, zorder=4, label=NAMES[kind],
             )  # fmt: skip
-    front = pareto([(macs, loss.mean) for _, _, macs, loss in shown])
+    front = pareto([(macs, loss.mean) for _, _, macs, loss in inside])
     if len(front) > 1:
-        xs, ys = zip(*front, strict=True)
-        axes.plot(xs, ys, drawstyle="steps-post", color=MUTED, lw=1.1, ls=(0, (4, 2)), zorder=2, label="Pareto front")
-    axes.margins(x=0.2, y=0.22)
-    legend = axes.legend(loc="upper right", fontsize=8, frameon=True, facecolor=PAPER, edgecolor=MUTED, labelcolor=INK)
+        axes.plot(*zip(*front, strict=True), **FRONT)
+    axes.set_xscale("log")
+    axes.margins(x=0.2 if width >= WIDE else 0.4, y=0.22)
+    axes.autoscale_view()
+    alone = len(axes.figure.axes) == 1
+    for one in axes.figure.axes:
+        log_macs(one, label=one is axes.figure.axes[-1])
+    axes.tick_params(labelbottom=alone)
+    if not alone:
+        axes.figure.axes[-1].tick_params(labelbottom=True)
+    names = legend(axes)
     outside = [
-        f"{_short(name)} ({loss.mean:.4f} at {macs:,.0f} MACs)"
+        f"{short(name)} ({loss.mean:.4f} at {macs:,.0f} MACs)"
         for (name, _, macs, loss), out in zip(points, away, strict=True)
         if out
     ]
     if outside:
+        told = ["not shown, far above: " + ", ".join(outside)]
+        if width < WIDE:
+            told = ["not shown, far above:", *outside]
         axes.text(
-            0.01, 0.02, "not shown, far above: " + ", ".join(outside), transform=axes.transAxes, fontsize=8,
-            color=INK, parse_math=False,
-        )  # fmt: skip
-    _names(figure, axes, [(name, macs, loss) for name, _, macs, loss in shown], legend)
+            0.01, 0.02, "\n".join(told), transform=axes.transAxes, fontsize=8, color=INK, parse_math=False, va="bottom"
+        )
+    write_names(
+        figure, axes, [(name, macs, loss.mean, loss.deviation or 0.0) for name, _, macs, loss in inside], [names]
+    )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else f"{name[:27]}…"
-
-
-def _names(figure: Any, axes: Any, shown: Sequence[tuple[str, float, Figure]], legend: Any) -> None:
-    """Write each name where it covers no other name, point, bar or the legend."""
-    from matplotlib.transforms import Bbox
-
-    figure.draw_without_rendering()  # settles the limits
-    renderer = figure.canvas.get_renderer()
-    to_pixels = axes.transData.transform
-    taken = [legend.get_window_extent(renderer), *(text.get_window_extent(renderer) for text in axes.texts)]
-    for _, macs, loss in shown:
-        spread = loss.deviation or 0.0
-        low, high = to_pixels([(macs, loss.mean - spread), (macs, loss.mean + spread)])
-        taken.append(Bbox([[low[0] - 5, low[1] - 5], [high[0] + 5, high[1] + 5]]))
-    frame = axes.get_window_extent(renderer)
-    for name, macs, loss in shown:
-        boxes = []
-        for place in PLACES:
-            text = _annotate(axes, _short(name), (macs, loss.mean), place)
-            box = text.get_window_extent(renderer)
-            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            boxes.append((sum(box.overlaps(other) for other in taken) + 10 * (not inside), place, box))
-            text.remove()
-            if boxes[-1][0] == 0:
-                break
-        _, place, box = min(boxes, key=lambda tried: tried[0])  # crowded: the least covering place
-        _annotate(axes, _short(name), (macs, loss.mean), place)
-        taken.append(box)
-
-
-def _annotate(axes: Any, name: str, point: tuple[float, float], place: tuple[int, int, str, str]) -> Any:
-    x, y, horizontal, vertical = place
-    line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkA": 1, "shrinkB": 4} if abs(y) > 12 else None
-    return axes.annotate(
-        name, point, xytext=(x, y), textcoords="offset points", ha=horizontal, va=vertical, fontsize=8.5, color=INK,
-        zorder=6, parse_math=False, arrowprops=line,
-    )  # fmt: skip
-
-
-def _candidates(axes: Any, candidates: Sequence[tuple[int, float]]) -> None:
-    _dress(axes, "supernet score", "candidates of the search: validation log loss with supernet weights (own scale)")
-    xs, ys = zip(*((max(macs, 1), loss) for macs, loss in candidates), strict=True)
-    axes.plot(xs, ys, "o", ms=3.2, color=CANDIDATE, alpha=0.45, mew=0, zorder=3)
+def _candidates(axes: Any, candidates: Sequence[Candidate], table: Sequence[Standing]) -> None:
+    wide = axes.figure.get_figwidth() >= WIDE
+    title = (
+        "every candidate of the search: supernet score (a scale of its own)"
+        if wide
+        else "every candidate: supernet score"
+    )
+    dress(axes, "supernet score", title)
+    whole = [(max(one.live_macs or 1, 1), one.log_loss) for one in candidates if one.scored]
+    given_up = [(max(one.live_macs or 1, 1), one.log_loss) for one in candidates if not one.scored]
+    if whole:
+        axes.plot(
+            *zip(*whole, strict=True), "o", ms=3.4, color=CANDIDATE, alpha=0.75, mew=0, zorder=3, label="candidate"
+        )
+    if given_up:
+        axes.plot(
+            *zip(*given_up, strict=True),
+            "x",
+            ms=3.4,
+            color=MUTED,
+            mew=0.9,
+            zorder=2,
+            label="given up early (a part of the rows)",
+        )
+    trained = {standing.architecture for standing in table if standing.architecture}
+    chosen = [(max(one.live_macs or 1, 1), one.log_loss) for one in candidates if one.scored and one.id in trained]
+    if chosen:
+        axes.plot(
+            *zip(*chosen, strict=True),
+            "D",
+            ms=6,
+            mfc="none",
+            mec=SEARCHED,
+            mew=1.4,
+            zorder=4,
+            label="trained from scratch",
+        )
+    front = pareto([(float(macs), loss) for macs, loss in whole if loss is not None])
+    if len(front) > 1:
+        axes.plot(*zip(*front, strict=True), **FRONT)
     axes.margins(y=0.1)
-
-
-def progress_plot(scores: Sequence[float], ylabel: str = "supernet validation log loss") -> str:
-    """The score of each candidate in the order of the search, and the best so far; lower is better."""
-    import matplotlib
-
-    with matplotlib.rc_context(SETTINGS):
-        figure = new_figure(7.6, 3.2)
-        figure.subplots_adjust(left=0.11, right=0.97, top=0.9, bottom=0.16)
-        axes = figure.subplots()
-        _dress(axes, ylabel, "search progress")
-        numbers = range(1, len(scores) + 1)
-        axes.plot(numbers, scores, "o", ms=3, color=CANDIDATE, alpha=0.4, mew=0, label="candidate")
-        best = list(accumulate(scores, min))
-        axes.plot(numbers, best, drawstyle="steps-post", color=SEARCHED, lw=1.8, label="best so far")
-        axes.set_xlabel("candidate", color=INK)
-        axes.legend(loc="upper right", fontsize=8, facecolor=PAPER, edgecolor=MUTED, labelcolor=INK)
-        return svg(figure, "progress")
-
-
-def _dress(axes: Any, ylabel: str, title: str) -> None:
-    axes.set_facecolor(PAPER)
-    axes.set_ylabel(ylabel, color=INK)
-    axes.set_title(title, loc="left", fontsize=9.5, color=INK)
-    axes.grid(True, color=MUTED, alpha=0.25, lw=0.6)
-    axes.tick_params(colors=INK, labelsize=8.5)
-    axes.ticklabel_format(axis="y", useOffset=False)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(MUTED)
+    legend(axes)

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from nasrec_nni.analysis.axes import NARROW, WIDE
+from nasrec_nni.analysis.candidates import Agreement, Candidate, agreement
 from nasrec_nni.analysis.drawing import draw_svg
+from nasrec_nni.analysis.glossary import terms
+from nasrec_nni.analysis.html import figure, render
+from nasrec_nni.analysis.intervals import intervals_plot
 from nasrec_nni.analysis.leaderboard import WINNER_RULE, Standing
-from nasrec_nni.analysis.plots import cost_plot, progress_plot
-from nasrec_nni.analysis.style import INK, MUTED, PAPER
-from nasrec_nni.analysis.verdict import RowDifference, random_architectures, verdict
+from nasrec_nni.analysis.paired import Contrast, RowDifference, contrast
+from nasrec_nni.analysis.plots import cost_plot
+from nasrec_nni.analysis.search_plots import agreement_plot, progress_plot
+from nasrec_nni.analysis.stage_times import StageTime
+from nasrec_nni.analysis.verdict import NAMES, judged_rows, random_architectures, reference, verdict
 from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.config import Recipe
 from nasrec_nni.files import write_text
 
 Facts = Mapping[str, object]
+SEARCH_HELP = {
+    "space": "the search space: all architectures that can be built",
+    "supernet strategy": "which random part of the supernet a training step draws",
+    "supernet warm-up": "share of the steps over which training with everything at once fades out",
+    "algorithm": "how the next candidate is proposed",
+    "objective": "what the search minimises, on validation rows",
+    "fingerprint": "hash of arrays, splits and schema",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,7 @@ class ReportContent:
         table: standings by the winner rule, best first.
         architecture: the best searched architecture as it was found, dead parts included; None if none was trained.
         inputs: dense columns (`w_0`) and sparse fields, for the drawing.
-        candidates: live MACs and supernet validation log loss of each searched architecture, in order.
+        candidates: of the search, in its order.
         data: label to value: rows, fields, splits, fingerprint, source command, …
         best_log_loss: best attainable test log loss, where the data's own probabilities are known.
         recipe: key to value of the recipe that all models were trained with.
@@ -41,14 +57,17 @@ class ReportContent:
         created: when.
         winner_rule: in words.
         notes: sentences a reader must know, for instance what went wrong.
-        rows: winner minus rival over the test rows, if their predictions are at hand.
+        rows: of each model against `verdict.reference` over the test rows, by its place in the table; of one that is
+            absent no predictions are at hand.
+        stages: what they took.
+        config: the resolved config as YAML text.
     """
 
     title: str
     table: tuple[Standing, ...]
     architecture: Architecture | None
     inputs: tuple[int, int]
-    candidates: tuple[tuple[int, float], ...]
+    candidates: tuple[Candidate, ...]
     data: Facts
     recipe: Facts
     search: Facts
@@ -61,7 +80,9 @@ class ReportContent:
     commit: str | None = None
     winner_rule: str = WINNER_RULE
     notes: tuple[str, ...] = field(default=())
-    rows: RowDifference | None = None
+    rows: Mapping[int, RowDifference] = field(default_factory=dict)
+    stages: tuple[StageTime, ...] = ()
+    config: str | None = None
 
 
 def render_report(content: ReportContent, path: Path) -> None:
@@ -75,59 +96,45 @@ def render_report(content: ReportContent, path: Path) -> None:
 
 def report_html(content: ReportContent) -> str:
     """The page as text; all that comes from outside is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("nasrec_nni.analysis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": _count, "shown": shown}
+    table, candidates = content.table, content.candidates
+    base = reference(table)
+    contrasts = [contrast(one, base, content.rows.get(at)) for at, one in enumerate(table)]
+    foretold = agreement(candidates, table)
     drawing = draw_svg(content.architecture, content.inputs) if content.architecture else None
-    progress = progress_plot([loss for _, loss in content.candidates]) if content.candidates else None
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         content=content,
-        verdict=verdict(content.table, content.rows),
-        random=random_architectures(content.table),
-        trainings=sum(len(standing.results) for standing in content.table),
-        cost=Markup(inline(cost_plot(content.table, content.candidates), "cost")),
-        progress=Markup(inline(progress, "progress")) if progress else None,
-        drawing=Markup(inline(drawing, "drawing")) if drawing else None,
+        verdict=verdict(table, judged_rows(table, content.rows)),
+        names=NAMES,
+        random=random_architectures(table),
+        base=base,
+        lines=list(zip(table, contrasts, strict=True)),
+        trainings=sum(len(standing.results) for standing in table),
+        failures=[one for one in candidates if one.failure is not None],
+        scored=sum(one.scored for one in candidates),
+        given_up=sum(one.rejected for one in candidates),
+        agreement=foretold,
+        swept=[standing for standing in table if standing.trials],
+        help={key: known.description for key, known in Recipe.model_fields.items()} | SEARCH_HELP,
+        terms=terms(content.architecture),
+        plots=_plots(content, contrasts, foretold),
+        drawing=figure(drawing, "drawing") if drawing else None,
     )
 
 
-def inline(svg: str, prefix: str) -> str:
-    """An SVG file as an element of a page: no prolog, ids of its own, the page's light or dark colours."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r'(?<=\bid=")', f"{prefix}-", body)
-    body = re.sub(r'(?<=href="#)|(?<=url\(#)', f"{prefix}-", body)
-    for colour, variable in ((INK, "ink"), (MUTED, "muted"), (PAPER, "paper")):
-        body = body.replace(colour, f"var(--{variable})")
-    return body
-
-
-def _count(value: int) -> str:
-    """`1.45 M`, `33.8 k`, `13`: three digits."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {letter}" if value / size < 999.5 else f"{value / size:.0f} {letter}"
-    return str(value)
-
-
-def shown(value: object) -> str:
-    """A fact as people read it: thousands apart, lists with commas, nothing as a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(shown(item) for item in value) or "–"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {shown(item)}" for key, item in value.items()) or "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _plots(content: ReportContent, contrasts: list[Contrast], foretold: Agreement | None) -> dict[str, dict[str, Any]]:
+    """SVG by name and by `wide` or `narrow`: a page shows the one that fits."""
+    table, candidates = content.table, content.candidates
+    others = [one for one in contrasts if one.model is not one.other and one.seeds is not None]
+    made: dict[str, Any] = {"cost": lambda width: cost_plot(table, candidates, width)}
+    if others:
+        made["intervals"] = lambda width: intervals_plot(others, [one.model.model for one in others], width)
+    if candidates:
+        made["progress"] = lambda width: progress_plot(candidates, width)
+    if foretold is not None and len(foretold.pairs) > 2:
+        made["agreement"] = lambda width: agreement_plot(foretold, width)
+    widths = {"wide": WIDE, "narrow": NARROW}
+    return {
+        name: {size: figure(draw(width), f"{name}-{size}") for size, width in widths.items()}
+        for name, draw in made.items()
+    }

@@ -2,114 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from statistics import fmean, stdev
 
 from nasrec_nni.analysis.leaderboard import Kind, Standing, first_eligible
+from nasrec_nni.analysis.paired import CONFIDENCE, Difference, RowDifference, paired_difference, seed_factor
 
-CONFIDENCE = 0.95
+ENOUGH = 5  # seeds from which on the page says no more that they are few
 NAMES: dict[Kind, str] = {
     "searched": "searched network",
     "random": "random architecture",
     "hand-made": "hand-made model",
 }
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Log loss of `model` minus that of `other`, on the same rows, seed by seed; below 0 means `model` is better.
-
-    Args:
-        model: name of the first model.
-        other: name of the second.
-        split: `test`, or `validation` while the test split is closed.
-        seeds: the seeds that both were trained with.
-        mean: of the differences.
-        low: lower end of the interval of `CONFIDENCE`; None for a single seed.
-        high: upper end.
-    """
-
-    model: str
-    other: str
-    split: str
-    seeds: tuple[int, ...]
-    mean: float
-    low: float | None
-    high: float | None
-
-    @property
-    def within_noise(self) -> bool | None:
-        """Whether the interval holds 0; None if one seed leaves no interval."""
-        return None if self.low is None or self.high is None else self.low <= 0 <= self.high
-
-
-def paired_difference(first: Standing, second: Standing) -> Difference | None:
-    """The difference over the seeds that both have, with Student's t interval; None without a common seed."""
-    from scipy.stats import t
-
-    opened = first.test_log_loss is not None and second.test_log_loss is not None
-    name = "test_log_loss" if opened else "val_log_loss"
-    left, right = ({r.seed: getattr(r, name) for r in standing.results} for standing in (first, second))
-    seeds = tuple(sorted(left.keys() & right.keys()))
-    if not seeds:
-        return None
-    differences = [left[seed] - right[seed] for seed in seeds]
-    mean, low, high = fmean(differences), None, None
-    if len(seeds) > 1:
-        factor = float(t.ppf((1 + CONFIDENCE) / 2, len(seeds) - 1))
-        half = factor * stdev(differences) / len(seeds) ** 0.5
-        low, high = mean - half, mean + half
-    split = "test" if opened else "validation"
-    return Difference(first.model, second.model, split, seeds, mean, low, high)
-
-
-@dataclass(frozen=True)
-class RowDifference:
-    """The same difference as its test rows show it: other rows of the same kind would give another figure.
-
-    Args:
-        rows: how many.
-        low: lower end of the interval of `CONFIDENCE` of the mean over rows.
-        high: upper end.
-    """
-
-    rows: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, differences: NDArray[np.float64], weight: NDArray[Any] | None = None) -> RowDifference | None:
-        """From `[N]` log losses of the first model minus those of the second, row by row, averaged over seeds.
-
-        The standard error is the paired one; None for a single row.
-
-        Args:
-            differences: `[N]`.
-            weight: `[N]`, of the mean `Σ w d / Σ w`; None if all rows count as one. A row stays one observation,
-                whatever its weight: three impressions in one row are alike, and tell less than three rows. The error is
-                that of a ratio, `√(n / (n − 1) Σ w² (d − mean)²) / Σ w`, which for equal weights is the usual one.
-        """
-        if len(differences) < 2:
-            return None
-        if weight is None:
-            mean, error = float(differences.mean()), float(differences.std(ddof=1)) / len(differences) ** 0.5
-        else:
-            share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
-            mean = float(share @ differences)
-            squares = float((share**2) @ (differences - mean) ** 2)
-            error = (squares * len(differences) / (len(differences) - 1)) ** 0.5
-        half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
-        return cls(len(differences), mean - half, mean + half)
-
-    @property
-    def within_noise(self) -> bool:
-        """Whether the interval holds 0."""
-        return self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
@@ -122,6 +27,7 @@ class Verdict:
         winner: by the winner rule.
         rival: the best searched network if a hand-made model won, else the best hand-made one; None if there is none.
         difference: winner minus rival.
+        method: how the difference was judged, and what so many seeds can tell; empty if it was not.
     """
 
     headline: str
@@ -129,6 +35,7 @@ class Verdict:
     winner: Standing
     rival: Standing | None
     difference: Difference | None
+    method: str = ""
 
 
 def contestants(table: Sequence[Standing]) -> tuple[Standing, Standing | None]:
@@ -140,6 +47,31 @@ def contestants(table: Sequence[Standing]) -> tuple[Standing, Standing | None]:
     winner = first_eligible(table)
     wanted = "searched" if winner.kind == "hand-made" else "hand-made"
     return winner, next((standing for standing in table if standing.kind == wanted), None)
+
+
+def reference(table: Sequence[Standing]) -> Standing:
+    """The model that all others are measured against: the best hand-made one, or the winner if there is none.
+
+    Raises:
+        ValueError: nobody can win.
+    """
+    return next((standing for standing in table if standing.kind == "hand-made"), None) or first_eligible(table)
+
+
+def judged_rows(table: Sequence[Standing], rows: Mapping[int, RowDifference]) -> RowDifference | None:
+    """Winner minus rival over the test rows.
+
+    Args:
+        table: standings in order.
+        rows: of models against the `reference`, by their place in the table.
+    """
+    winner, rival = contestants(table)
+    if rival is None:
+        return None
+    if winner is not reference(table):
+        return rows.get(table.index(winner))
+    turned = rows.get(table.index(rival))
+    return None if turned is None else turned.turned()
 
 
 def verdict(table: Sequence[Standing], rows: RowDifference | None = None) -> Verdict:
@@ -160,7 +92,9 @@ def verdict(table: Sequence[Standing], rows: RowDifference | None = None) -> Ver
         return Verdict(headline, f"Its log loss is {_loss(winner)}.", winner, None, None)
     difference = paired_difference(winner, rival)
     headline = f"{who} won against the best {NAMES[rival.kind]}, {rival.model}{_judgement(difference, rows)}."
-    return Verdict(headline, _detail(winner, rival, difference, rows), winner, rival, difference)
+    return Verdict(
+        headline, _detail(winner, rival, difference, rows), winner, rival, difference, _method(difference, rows)
+    )
 
 
 def random_architectures(table: Sequence[Standing]) -> str | None:
@@ -211,6 +145,24 @@ def _detail(winner: Standing, rival: Standing, difference: Difference | None, ro
     else:
         over_rows = f"{_signed(rows.low)} to {_signed(rows.high)} over {rows.rows:,} test rows"
     return f"{text} ({CONFIDENCE:.0%} intervals: {over_seeds}, {over_rows}; below 0 favours the winner)."
+
+
+def _method(difference: Difference | None, rows: RowDifference | None) -> str:
+    if difference is None:
+        return ""
+    if difference.low is None:
+        return "One seed shows how the two trainings came out, not how much luck was in it: train with 3 seeds or more."
+    count = len(difference.seeds)
+    text = "Over seeds: Student's t of the differences seed by seed (same seed, same rows, same order of batches)."
+    if rows is not None:
+        text += " Over rows: normal interval of the mean difference of the losses row by row, averaged over seeds."
+        text += " The gain counts as more than noise only if neither interval holds 0."
+    if count < ENOUGH:
+        text += (
+            f" {count} seeds tell little: a mean difference has to be {seed_factor(count):.1f} times the deviation "
+            f"between seeds to count; with {ENOUGH} seeds {seed_factor(ENOUGH):.1f} times would do."
+        )
+    return text
 
 
 def _loss(standing: Standing) -> str:
