@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -20,6 +19,14 @@ from nasrec_nni.data.schema import RESERVED, TEXT, Schema, SparseColumn
 from nasrec_nni.data.sources.values import LARGEST, parsed
 from nasrec_nni.data.transforms import log2_bins
 from nasrec_nni.errors import UserError
+from nasrec_nni.files import read_json
+
+if TYPE_CHECKING:
+    from nasrec_nni.data.lookup import Lookup
+
+
+EXPORTED = "network.json"  # stands beside schema and vocabulary in an exported model
+RARE, ABSENT = 1, -1  # id of a value without one of its own, and what a look-up says of it
 
 
 class Encoded(NamedTuple):
@@ -37,6 +44,8 @@ class Encoded(NamedTuple):
 class Encoder:
     """The scoring path: what `prepare` did to the rows of the log, done to other rows.
 
+    The first rows make the tables that later ones are looked up in. For one thread at a time.
+
     Args:
         schema: columns with their fitted transforms.
         values: per field with a vocabulary its values, in the order of their ids.
@@ -46,16 +55,44 @@ class Encoder:
         self.schema = schema
         self._values = dict(values)
         self._words = pa.array(["", *schema.missing], pa.string())
+        self._lookups: dict[str, Lookup] = {}
 
     @classmethod
     def load(cls, folder: Path | str) -> Encoder:
-        """Of a prepared set.
+        """Of a prepared set, or of an exported model, whose files `load_model` verifies.
 
         Raises:
-            UserError: it is none, or a file was changed.
+            UserError: it is neither, or a file of a prepared set was changed.
         """
-        prepared = PreparedSet.load(folder)
-        return cls(prepared.schema, read_vocabulary(prepared.folder / "vocabulary.parquet", prepared.schema))
+        folder = Path(folder)
+        if (folder / EXPORTED).is_file():
+            return cls.of_files(folder)
+        PreparedSet.load(folder)
+        return cls.of_files(folder)
+
+    @classmethod
+    def of_files(cls, folder: Path) -> Encoder:
+        """Of `schema.json` and `vocabulary.parquet` in a folder.
+
+        Raises:
+            UserError: the schema is none.
+        """
+        try:
+            schema = Schema.from_dict(read_json(folder / "schema.json"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"not a schema ({error})", where=str(folder / "schema.json")) from None
+        return cls(schema, read_vocabulary(folder / "vocabulary.parquet", schema))
+
+    @property
+    def numbers(self) -> list[str]:
+        """Columns that are read as numbers, those that become bins included."""
+        binned = [column.name for column in self.schema.sparse if column.bins]
+        return [*(column.name for column in self.schema.dense), *binned]
+
+    @property
+    def categories(self) -> list[str]:
+        """Columns that are read as categories."""
+        return [column.name for column in self.schema.sparse if not column.bins]
 
     @property
     def names(self) -> list[str]:
@@ -74,13 +111,13 @@ class Encoder:
             UserError: a number leaves float32, or a value does not fit `hash_mod`.
         """
         numbers = [dense[column.name] for column in self.schema.dense]
-        found = np.empty((rows, sum(self.schema.lengths)), np.int32)
+        found = np.empty((sum(self.schema.lengths), rows), np.int32)  # by columns, as it is filled
         at = 0
         for column in self.schema.sparse:
             cells = log2_bins(dense[column.name]) if column.bins else sparse[column.name]
-            found[:, at : at + column.length] = self._field(column, cells)
+            found[at : at + column.length] = self._field(column, cells).T
             at += column.length
-        return Encoded(encode_dense(self.schema.dense, numbers, rows), found)
+        return Encoded(encode_dense(self.schema.dense, numbers, rows), np.ascontiguousarray(found.T))
 
     def encode_table(self, table: Any) -> Encoded:
         """Rows of a table with the columns of the log; other columns are not looked at.
@@ -99,13 +136,18 @@ class Encoder:
         absent = [name for name in self.names if name not in table.schema.names]
         if absent:
             raise UserError("a column is missing", value=absent[0], where="columns", allowed=", ".join(self.names))
-        numeric = {column.name for column in self.schema.dense}
-        numeric |= {column.name for column in self.schema.sparse if column.bins}
-        dense = {name: self._numbers(name, table[name]) for name in numeric}
-        sparse = {
-            column.name: self._texts(column, table[column.name]) for column in self.schema.sparse if not column.bins
+        dense = {name: self._numbers(name, table[name]) for name in dict.fromkeys(self.numbers)}
+        return self.encode(dense, self.texts({name: table[name] for name in self.categories}), table.num_rows)
+
+    def texts(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        """Categorical columns of any type that fits, as `encode` takes them.
+
+        Raises:
+            UserError: a type in which values might be written otherwise than in the log.
+        """
+        return {
+            column.name: self._texts(column, cells[column.name]) for column in self.schema.sparse if not column.bins
         }
-        return self.encode(dense, sparse, table.num_rows)
 
     def _field(self, column: SparseColumn, cells: Any) -> NDArray[np.int32]:
         codes, distinct = codes_of(cells)
@@ -123,10 +165,18 @@ class Encoder:
                 raise UserError(
                     "not a hexadecimal integer", value=error.args[0], where=f"column {column.name}"
                 ) from None
-        places = pc.index_in(values.cast(pa.large_string()), value_set=self._values[column.name])
-        found: NDArray[np.int32] = places.fill_null(1 - RESERVED).to_numpy()
-        found = found + np.int32(RESERVED)
+        found = self._lookup(column.name).find(values)
+        known = found != ABSENT
+        found += np.int32(RESERVED)
+        found[~known] = RARE
         return found
+
+    def _lookup(self, name: str) -> Lookup:
+        from nasrec_nni.data.lookup import Lookup  # numba takes half a second to import
+
+        if name not in self._lookups:
+            self._lookups[name] = Lookup(self._values[name])
+        return self._lookups[name]
 
     def _texts(self, column: SparseColumn, cells: Any) -> Any:
         cells = _whole(cells)

@@ -100,6 +100,8 @@ class FusedEmbedding(nn.Module):
         rows = self.table_rows(ids)
         if self.values is None:
             return F.embedding(rows, self.weight, sparse=self.sparse)
+        if torch.compiler.is_compiling():
+            return self.values.means(F.embedding(torch.where(ids < 0, 0, rows), self.weight), ids)
         return self.values.merge(F.embedding(self.values.select(rows, ids), self.weight, sparse=self.sparse), ids)
 
     def extra_repr(self) -> str:

@@ -27,6 +27,7 @@ class MultiValued(nn.Module):
 
     def __init__(self, lengths: Sequence[int]) -> None:
         super().__init__()
+        self.lengths = tuple(lengths)
         self.multi = sum(length > 1 for length in lengths)
         # neighbouring fields of one kind, in order: the fewest pieces that a batch is put together from
         self.runs = [(kind, len(list(run))) for kind, run in groupby(length > 1 for length in lengths)]
@@ -39,6 +40,21 @@ class MultiValued(nn.Module):
     def select(self, rows: Tensor, ids: Tensor) -> Tensor:
         """The table rows to look up, `[K]`: of `rows [B, C]` those whose id is a value."""
         return torch.cat((rows[:, self.single].flatten(), rows[:, self.several][ids[:, self.several] >= 0]))
+
+    def means(self, found: Tensor, ids: Tensor) -> Tensor:
+        """The same from a look-up of every column, padding included, `[B, C, E]`: `[B, F, E]`.
+
+        What a traced program does: the shapes of its tensors must not depend on the values in them.
+        """
+        present = (ids >= 0).unsqueeze(2).to(found.dtype)
+        columns = zip(
+            torch.split(found, list(self.lengths), 1), torch.split(present, list(self.lengths), 1), strict=True
+        )
+        pieces = [
+            values if values.shape[1] == 1 else (values * there).sum(1, True) / there.sum(1, True).clamp(min=1)
+            for values, there in columns
+        ]
+        return torch.cat(pieces, 1)
 
     def merge(self, found: Tensor, ids: Tensor) -> Tensor:
         """What was looked up, `[K, E]`, as one embedding a field, `[B, F, E]`; zeros for a field without a value."""

@@ -60,6 +60,7 @@ def inspect_run(path: Path) -> dict[str, Any]:
     folder = RunFolder.open(path)
     manifest = folder.read_manifest()
     config = load_config(folder.config)
+    names = staleness.STAGES if config.retrain.sweep is None else staleness.ALL
     return {
         "kind": "run",
         "folder": str(path),
@@ -72,7 +73,7 @@ def inspect_run(path: Path) -> dict[str, Any]:
         "winner": read_json(folder.winner)["model"] if folder.winner.exists() else None,
         "versions": manifest["versions"],
         "hardware": manifest["hardware"],
-        "stages": [_stage(folder, name) for name in staleness.STAGES],
+        "stages": [_stage(folder, name) for name in staleness.ALL if name in names],
     }
 
 

@@ -1,4 +1,4 @@
-"""Say what a prepared set, a run or an architecture file is."""
+"""Say what a prepared set, a run, an exported model or an architecture file is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from nasrec_nni.cli.tables import pairs, shown, table
 from nasrec_nni.errors import UserError
 
-WHAT = "DATA|RUN|ARCH"
+WHAT = "DATA|RUN|MODEL|ARCH"
 HEAD = (
     *("folder", "rows", "label", "time", "weight", "ignored", "negatives", "facts"),
     *("source", "options", "command", "made", "fingerprint"),
@@ -45,6 +45,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if RunFolder(path).exists:
         _only_data(html, path, "a run", f"`nasrec report {path}` writes its page")
         return inspect_run(path)
+    from nasrec_nni.export.layout import is_model
+
+    if is_model(path):
+        from nasrec_nni.export.describe import describe
+
+        _only_data(html, path, "an exported model", f"{path / 'README.md'} is its card")
+        return describe(path)
     found = inspect_data(path)
     if html is not None:
         found["page"] = str(write_data_page(found, Path(html) if html else None))

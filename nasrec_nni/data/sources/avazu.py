@@ -12,6 +12,8 @@ from pydantic import Field
 from nasrec_nni.data.sources.base import Chunk, Columns, LogSource, SourceOptions
 from nasrec_nni.data.sources.delimited import DelimitedReader, refuse_other_headers
 from nasrec_nni.data.sources.files import Inputs
+from nasrec_nni.data.sources.raw import RawRows, Wanted
+from nasrec_nni.data.sources.raw_text import raw_rows
 from nasrec_nni.data.sources.times import Clock
 from nasrec_nni.data.sources.values import labels
 from nasrec_nni.data.split_names import SplitName
@@ -99,6 +101,11 @@ class Source(LogSource):
             self.notes.append(f"ignored, not in Avazu's log: {', '.join(more)}")
         ignored = (*((ID,) if not self.options.keep_id else ()), *more)
         return Columns(LABEL, {}, dict.fromkeys(self._fields, "a column of Avazu's log"), ignored, HOUR)
+
+    def raw_rows(self, wanted: Wanted) -> Iterator[RawRows]:
+        """Kaggle's `test.csv`, which has no clicks, is taken too."""
+        readers = [DelimitedReader(path, ",") for path, _ in self._inputs.files]
+        yield from raw_rows(self, self._inputs, readers, wanted)
 
     def chunks(self) -> Iterator[Chunk]:
         clock = Clock(HOUR)

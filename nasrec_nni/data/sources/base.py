@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nasrec_nni.data.sources.raw import RawRows, Wanted
 from nasrec_nni.data.split_names import SPLITS, SplitName
 from nasrec_nni.data.transforms import TransformName
 from nasrec_nni.errors import UserError, UserErrors, nearest
@@ -117,6 +118,25 @@ class LogSource(ABC):
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
         """All rows in order. Raises UserError with file:line at the first bad one."""
+
+    def raw_rows(self, wanted: Wanted) -> Iterator[RawRows]:
+        """All rows in order to be scored, none left out. The roles of columns are the model's, `columns` is not asked.
+
+        As it stands here it reads what `chunks` gives: a log with clicks, of which no column is handed through.
+
+        Raises:
+            UserError: a column that is needed is not there, or a bad row.
+        """
+        if wanted.kept:
+            raise UserError("this source hands no column through", value=", ".join(wanted.kept), where="--id")
+        columns = self.columns()
+        wanted.refuse_absent([*columns.dense, *columns.sparse], ", ".join(map(str, self.inputs)))
+        for chunk in self.chunks():
+            numbers = {name: chunk.dense[name] for name in wanted.numbers}
+            categories = {name: chunk.sparse[name] for name in wanted.categories}
+            weight = None if wanted.weight is None else chunk.weight
+            label = None if wanted.label is None else chunk.label
+            yield RawRows(len(chunk.label), numbers, categories, label, weight, {})
 
     def parts(self) -> list[int | None]:
         """Per input: its index into `SPLITS` under the rule `given`, else None.

@@ -10,6 +10,8 @@ import numpy as np
 
 from nasrec_nni.data.sources.base import Chunk, Columns, LogSource
 from nasrec_nni.data.sources.files import Inputs
+from nasrec_nni.data.sources.raw import RawRows, Wanted
+from nasrec_nni.data.sources.raw_text import LayoutReader, raw_rows
 from nasrec_nni.data.sources.records import Layout
 from nasrec_nni.data.sources.text import batches
 from nasrec_nni.data.sources.values import Place, labels, numbers
@@ -22,6 +24,7 @@ FILE = "file"  # stands for a time
 INTEGERS = tuple(f"I{index}" for index in range(1, 14))
 CATEGORIES = tuple(f"C{index}" for index in range(1, 27))
 LAYOUT = Layout((LABEL, *INTEGERS, *CATEGORIES), "\t", quoted=False, header=False)
+UNLABELLED = Layout((*INTEGERS, *CATEGORIES), "\t", quoted=False, header=False)
 # rows of the authors' tables: SPEC section 9
 ROWS: tuple[int, ...] = (1461, 584, 10131227, 2202609, 306, 25, 12518, 634, 4, 93146, 5684, 8351593, 3195)
 ROWS += (28, 14993, 5461307, 11, 5653, 2174, 5, 7046548, 19, 16, 286182, 106, 142573)
@@ -54,6 +57,11 @@ class Source(LogSource):
             dict.fromkeys(CATEGORIES, "a hashed category in Criteo's format"),
             time=FILE if by_file else None,
         )
+
+    def raw_rows(self, wanted: Wanted) -> Iterator[RawRows]:
+        """Kaggle's `test.txt`, which has no label, is taken too."""
+        files = Inputs.of(self)
+        yield from raw_rows(self, files, [LayoutReader(path, (LAYOUT, UNLABELLED)) for path, _ in files.files], wanted)
 
     def _by_file(self, files: Inputs) -> bool:
         return self.split == "by_time" and len(files.files) > 1

@@ -14,6 +14,8 @@ from pydantic import Field
 
 from nasrec_nni.data.sources.base import Chunk, Columns, LogSource, SourceOptions
 from nasrec_nni.data.sources.kdd12_profile import Profile, integers
+from nasrec_nni.data.sources.raw import RawRows, Wanted
+from nasrec_nni.data.sources.raw_text import LayoutReader, as_written
 from nasrec_nni.data.sources.records import Layout
 from nasrec_nni.data.sources.text import batches
 from nasrec_nni.data.sources.values import Place, numbers, weights
@@ -42,7 +44,8 @@ ROWS = {
     "Age": 8,
 }
 LAYOUT = Layout(FILE, "\t", quoted=False, header=False)
-TRAINING, PROFILE = "training.txt", "userid_profile.txt"
+UNLABELLED = tuple(Layout(FILE[start:], "\t", quoted=False, header=False) for start in (1, 2))
+TRAINING, TEST, PROFILE = "training.txt", "test.txt", "userid_profile.txt"
 ENDINGS = ("", ".gz", ".zst")
 
 
@@ -67,19 +70,22 @@ class Source(LogSource):
     @cached_property
     def _paths(self) -> tuple[Path, Path]:
         """The log and the profile, by their names."""
+        return self._named(TRAINING)
+
+    def _named(self, log: str) -> tuple[Path, Path]:
         given = list(self.inputs)
         if len(given) == 1 and given[0].is_dir():
-            given = [given[0] / (name + end) for name in (TRAINING, PROFILE) for end in ENDINGS]
+            given = [given[0] / (name + end) for name in (log, PROFILE) for end in ENDINGS]
             given = [path for path in given if path.is_file()]
         found = []
-        for name in (TRAINING, PROFILE):
+        for name in (log, PROFILE):
             paths = [path for path in given if path.name in [name + end for end in ENDINGS]]
             if len(paths) != 1:
                 raise UserError(
                     f"source 'kdd12' takes one {name}",
                     value=", ".join(path.name for path in given) or "none",
                     where="inputs",
-                    allowed=f"{TRAINING} and {PROFILE} (also .gz, .zst), or the folder of both",
+                    allowed=f"{log} and {PROFILE} (also .gz, .zst), or the folder of both",
                 )
             found += paths
         if len(given) != len(found):
@@ -87,7 +93,7 @@ class Source(LogSource):
                 "source 'kdd12' takes two files",
                 value=", ".join(path.name for path in given),
                 where="inputs",
-                allowed=f"{TRAINING} and {PROFILE}",
+                allowed=f"{log} and {PROFILE}",
             )
         return found[0], found[1]
 
@@ -130,6 +136,33 @@ class Source(LogSource):
         self.refuse_empty(path, first)
         told = f"{strangers:,} rows have a user without a profile: gender and age are 0 there, as for an unknown one"
         self.warnings = [told] if strangers else []
+
+    def raw_rows(self, wanted: Wanted) -> Iterator[RawRows]:
+        """`test.txt`, which has neither clicks nor impressions, is taken too where it is named."""
+        tests = any(path.name in [TEST + end for end in ENDINGS] for path in self.inputs)
+        path, profile = self._named(TEST if tests else TRAINING)
+        self.meter.total, self.meter.done = sum(file.stat().st_size for file in (path, profile)), 0
+        people = Profile.read(profile, self.meter)
+        reader = LayoutReader(path, (LAYOUT, *UNLABELLED))
+        wanted.refuse_absent([*reader.names, *JOINED], str(path))
+        label, weight = wanted.optional(reader.names)
+        kept = [name for name in wanted.kept if name not in JOINED]
+        texts = [USER, *(name for name in wanted.categories if name not in JOINED), *kept]
+        others = [name for name in (label, weight, *wanted.numbers) if name and name not in texts]
+        first = 0
+        for batch in reader.batches(list(dict.fromkeys(texts)), others, self.meter):
+            place = Place(path, first, reader.layout)
+            joined = dict(zip(JOINED, people.of(integers(batch[USER], USER, place))[0], strict=True))
+            yield RawRows(
+                len(batch),
+                {name: numbers(batch[name], name, place, "Mend that line") for name in wanted.numbers},
+                {name: joined[name] if name in joined else batch[name] for name in wanted.categories},
+                _clicked(batch[label], place) if label else None,
+                weights(batch[weight], weight, place) if weight else None,
+                {name: as_written(joined[name] if name in joined else batch[name]) for name in wanted.kept},
+            )
+            first += len(batch)
+        self.refuse_empty(path, first)
 
 
 def _clicked(column: Any, place: Place) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from nasrec_nni.data.sources.base import Chunk, Columns, LogSource
 from nasrec_nni.data.sources.movielens_files import KINDS, USER, Kind, Ratings, ratings_of
+from nasrec_nni.data.sources.raw import RawRows, Wanted
 from nasrec_nni.data.sources.times import Clock
 from nasrec_nni.data.sources.values import Place
 from nasrec_nni.data.split_names import SplitName
@@ -77,6 +78,7 @@ class Source(LogSource):
         clock = Clock(TIME)
         self.meter.total, self.meter.done = ratings.path.stat().st_size, 0
         for batch, place in ratings.batches(self.meter):
+            assert ratings.rating is not None
             stars = _stars(batch[ratings.rating], ratings.rating, place)
             kept = pc.not_equal(stars, NEUTRAL)
             time = None
@@ -98,6 +100,27 @@ class Source(LogSource):
             for what, count in strangers.items()
             if count
         ]
+
+    def raw_rows(self, wanted: Wanted) -> Iterator[RawRows]:
+        """All ratings; those of 3 stars are neither a click nor none. A CSV without ratings is taken too."""
+        kind, ratings = self._kind, ratings_of(self._found[1], rated=False)
+        known = {"user": ratings.user, "item": ratings.item} | ({TIME: ratings.time} if ratings.time else {})
+        wanted.refuse_absent([*FIELDS, *known], str(ratings.path))
+        users = kind.read_users(self._folder / kind.users)
+        items = kind.read_items(self._folder / kind.items)
+        self.meter.total, self.meter.done = ratings.path.stat().st_size, 0
+        for batch, place in ratings.batches(self.meter):
+            columns = {name: batch[column] for name, column in known.items()}
+            of_user = pc.index_in(columns["user"], value_set=users[0])
+            columns |= {name: users[index].take(of_user) for index, name in enumerate(USER, 1)}
+            columns["genres"] = items[1].take(pc.index_in(columns["item"], value_set=items[0]))
+            label = None
+            if ratings.rating and wanted.label:
+                stars = _stars(batch[ratings.rating], ratings.rating, place).to_numpy(zero_copy_only=False)
+                label = np.where(stars == NEUTRAL, np.nan, stars > NEUTRAL).astype(np.float32)
+            categories = {name: columns[name] for name in wanted.categories}
+            kept = {name: columns[name] for name in wanted.kept}
+            yield RawRows(len(batch), {}, categories, label, None, kept)
 
 
 def _stars(column: Any, name: str, place: Place) -> Any:

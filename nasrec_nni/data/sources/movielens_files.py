@@ -42,7 +42,7 @@ class Ratings:
     Attributes:
         path: the file.
         layout: how it is cut.
-        user, item, rating: names of its columns.
+        user, item, rating: names of its columns; None for ratings that are not there.
         time: of the time stamps, None if there are none.
     """
 
@@ -50,12 +50,12 @@ class Ratings:
     layout: Layout
     user: str
     item: str
-    rating: str
+    rating: str | None
     time: str | None
 
     def batches(self, meter: Meter) -> Iterator[tuple[Any, Place]]:
         """Batches of strings, each with its place."""
-        wanted = [self.user, self.item, self.rating, *([self.time] if self.time else [])]
+        wanted = [name for name in (self.user, self.item, self.rating, self.time) if name]
         first = 0
         for batch in batches(self.path, self.layout, wanted, plain=True, meter=meter):
             yield batch, Place(self.path, first, self.layout)
@@ -83,8 +83,8 @@ class Kind:
     read_items: Callable[[Path], list[Any]]
 
 
-def ratings_of(path: Path) -> Ratings:
-    """How a file of ratings is cut. Raises UserError for a CSV with another header."""
+def ratings_of(path: Path, *, rated: bool = True) -> Ratings:
+    """How a file of ratings is cut. Raises UserError for a CSV with another header, without ratings if `rated`."""
     if path.name == "u.data":
         columns = ("user", "item", "rating", "timestamp")
         return Ratings(path, Layout(columns, "\t", quoted=False, header=False), *columns)
@@ -93,6 +93,9 @@ def ratings_of(path: Path) -> Ratings:
         names = tuple(f"{kind}{index}" for index in range(4) for kind in ("field", "gap"))[:-1]
         return Ratings(path, Layout(names, ":", quoted=False, header=False), "field0", "field1", "field2", "field3")
     header = next(lines(path), (1, ""))[1].split(",")
+    if not rated and header[:2] == ["user", "item"] and "rating" not in header:
+        time = next((name for name in ("timestamp", "time") if name in header[2:]), None)
+        return Ratings(path, Layout(header), "user", "item", None, time)
     if header[:3] != ["user", "item", "rating"]:
         raise UserError(
             "not the header of ratings", value=",".join(header), where=f"{path}:1", allowed="user,item,rating"

@@ -19,6 +19,8 @@ from nasrec_nni.data.sources.files import Inputs
 from nasrec_nni.data.sources.header import detect_delimiter, listed
 from nasrec_nni.data.sources.opening import kind_of
 from nasrec_nni.data.sources.parquet import ParquetReader, family, refuse_other_types
+from nasrec_nni.data.sources.raw import RawRows, Wanted
+from nasrec_nni.data.sources.raw_text import as_written, optional_labels, raw_rows
 from nasrec_nni.data.sources.roles import assign, refuse_no_label
 from nasrec_nni.data.sources.table_options import Options
 from nasrec_nni.data.sources.times import Clock
@@ -174,6 +176,33 @@ class Source(LogSource):
                 first += len(label)
             self._inputs.ended(path, first, self.warnings)
         self._tell_nan()
+
+    def raw_rows(self, wanted: Wanted) -> Iterator[RawRows]:
+        if not isinstance(self._readers[0], ParquetReader):
+            yield from raw_rows(self, self._inputs, self._readers, wanted)  # type: ignore[arg-type]
+            return
+        readers = {reader.path: reader for reader in self._readers if isinstance(reader, ParquetReader)}
+        for reader in readers.values():
+            wanted.refuse_absent(reader.names, str(reader.path))
+        refuse_other_types(list(readers.values()), wanted.needed)
+        label, weight = wanted.optional(self._readers[0].names)
+        extra = [name for name in (label, weight, *wanted.kept) if name]
+        for path, _ in self._inputs.start(self.meter):
+            reader, first = readers[path], 0
+            texts = [name for name in wanted.categories if family(reader.schema.field(name).type) == "text"]
+            as_is = [*wanted.numbers, *wanted.categories, *extra]  # other types are compared with the log's
+            for batch in reader.batches(texts, [name for name in as_is if name not in texts], self.meter):
+                place = reader.place(first)
+                yield RawRows(
+                    len(batch[next(iter(batch))]),
+                    {name: numbers(batch[name], name, place, "Mend that row") for name in wanted.numbers},
+                    {name: batch[name] for name in wanted.categories},
+                    optional_labels(batch[label], label, place) if label else None,
+                    weights(batch[weight], weight, place) if weight else None,
+                    {name: as_written(batch[name]) for name in wanted.kept},
+                )
+                first += len(batch[next(iter(batch))])
+            self._inputs.ended(path, first, self.warnings)
 
     def _tell_nan(self) -> None:
         counts: dict[str, int] = {}
