@@ -1,17 +1,17 @@
 # make quickstart: the whole way on the embedded click log · make test: all checks · make bench: short measurements
-# make lint · make clean
+# make lint · make docs · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find nasrec_nni search_spaces strategies examples -type f -not -name '*.pyc') setup.py README.md
 
-.PHONY: quickstart test bench lint install clean
+.PHONY: quickstart test bench lint docs install clean
 
 quickstart: install
 	$(BIN)/nasrec quickstart --out runs/quickstart
 
 test: install
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n logical --maxprocesses 4 --dist loadgroup
 
 bench: install
 	mkdir -p build/bench
@@ -25,9 +25,15 @@ bench: install
 	$(BIN)/python benchmarks/scaling.py --short
 	$(BIN)/python benchmarks/budget.py --short
 	$(BIN)/python benchmarks/algorithms.py --short
+	$(BIN)/python benchmarks/predict.py --short
 
 lint: install
 	$(BIN)/pytest tests/test_style.py
+
+# NO_MKDOCS_2_WARNING: an advertisement. The site needs Python 3.11 on.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html (the search box works where a web server gives the pages: python3 -m http.server -d build/site)"
 
 install: $(VENV)/installed
 

@@ -11,6 +11,21 @@ FOLDERS = {
     "nasrec_nni.strategies": "strategies",
     "nasrec_nni.examples": "examples",
 }
+EXPORT = [  # an extra: a model is trained, exported to torch and used without them
+    "onnx>=1.17",  # the files that torch's exporter writes
+    "onnxscript>=0.2",  # torch's exporter is written with it
+    "onnxruntime>=1.20",  # runs model.onnx: checked when exported, `nasrec predict --engine onnx`, latency
+]
+# With Python 3.11.5 on: what the theme of today and its extensions need.
+DOCS = [
+    f"{name}; python_full_version >= '3.11.5'"
+    for name in (
+        "mkdocs>=1.6,<2",  # makes the site of docs/
+        "mkdocs-material>=9.6",  # its theme: search, palette, phones, nothing fetched from elsewhere
+        "mkdocstrings-python>=2",  # the Python reference out of docstrings
+        "pymdown-extensions>=10.10",  # fenced blocks and their colours (the theme brings it too)
+    )
+]
 packages = find_packages(include=["nasrec_nni", "nasrec_nni.*"])
 for name, folder in FOLDERS.items():
     packages += [name, *(f"{name}.{child}" for child in find_packages(folder))]
@@ -21,12 +36,33 @@ setup(
     description="One-shot architecture search for click-through-rate models, on NNI 3.0",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    author="the nasrec-nni authors",
+    keywords="neural architecture search, click-through rate, recommender systems, weight sharing, NNI",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Intended Audience :: Developers",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX :: Linux",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10,<3.14",  # NNI's typeguard bound uses ast.Str, gone in 3.14
     packages=packages,
     package_dir=FOLDERS,
     package_data={
         "nasrec_nni": ["py.typed", "analysis/templates/*", "experiment/*.js"],
-        "nasrec_nni.examples": ["*.yaml", "nni/*.yml"],
+        "nasrec_nni.examples": [
+            "*.yaml",
+            "nni/*.yml",
+            # example packages: `nasrec cp` copies them
+            *(f"*/*.{kind}" for kind in ("toml", "md", "yaml")),
+            *(f"{name}/*/*.py" for name in ("operator-package", "plugin-cross", "plugin-hill-climbing")),
+        ],
     },
     install_requires=[
         "nni==3.0",  # mutables, one-shot base classes, experiments; its last release
@@ -40,18 +76,24 @@ setup(
         "numba>=0.60",  # compiled CPU kernels of operators and optimizers, where torch's operations lose
         "llvmlite",  # numba's compiler, of the version that numba asks for: the kernels' vectors are written with it
         "safetensors>=0.4",  # weights that are never unpickled and can be read in slices
-        "scikit-learn>=1.4",  # AUC and stratified folds (NNI brings it too)
+        "scikit-learn>=1.6",  # AUC, stratified folds, NASRecClassifier by its tags of 1.6 on (NNI brings it too)
         "scipy>=1.11",  # L-BFGS for the last layer (NNI brings it too)
         "tensorboard>=2.15",  # scalars of supernet, search and retraining
         "jinja2>=3.1",  # the report page, escaped
         "matplotlib>=3.8",  # drawings and plots as SVG and PNG
+        "optuna>=4",  # proposes recipes in a sweep (tree-structured Parzen estimator, seeded)
         "tqdm>=4.66",  # progress bars outside Lightning
         "psutil>=6",  # processes that runs have left over (NNI brings it too)
         "packaging>=23",  # version ranges in `nasrec doctor` (Lightning brings it too)
     ],
     extras_require={
+        "export": EXPORT,
+        "docs": DOCS,
         "dev": [
+            *EXPORT,
+            *DOCS,  # a test builds the site
             "pytest>=8",  # test runner
+            "pytest-xdist>=3.5",  # tests on all cores
             "hypothesis>=6.100",  # invariants over random architectures
             "ruff>=0.6",  # format and lint
             "mypy>=1.11",  # strict types
@@ -65,7 +107,8 @@ setup(
         "nasrec_nni.operators": [
             f"{name}=nasrec_nni.operators.descriptions:{name.upper()}"
             for name in ("fc", "dp", "sg", "sum", "efc", "attn")
-        ],
+        ]
+        + [f"{name}=nasrec_nni.operators.plus:{name.upper()}" for name in ("cross", "gate", "fap", "bilinear")],
         "nasrec_nni.mergers": [
             "projection=nasrec_nni.operators.descriptions:PROJECTION",
             "fm=nasrec_nni.operators.descriptions:FM",
@@ -73,6 +116,7 @@ setup(
         "nasrec_nni.search_spaces": [
             "nasrec-small=nasrec_nni.search_spaces.descriptions:NASREC_SMALL",
             "nasrec-full=nasrec_nni.search_spaces.descriptions:NASREC_FULL",
+            "nasrec-plus=nasrec_nni.search_spaces.descriptions:NASREC_PLUS",
         ],
         "nasrec_nni.one_shot": [
             "single-operator-any-connection=nasrec_nni.strategies.sampling.distributions:SINGLE_OPERATOR_ANY_CONNECTION",
@@ -99,7 +143,11 @@ setup(
             "latency_ms=nasrec_nni.analysis.objectives:LATENCY_MS",
         ],
         "nasrec_nni.baselines": [
-            f"{name}=nasrec_nni.baselines.{name}:build" for name in ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2")
+            f"{name}=nasrec_nni.baselines.{name}:build"
+            for name in (
+                *("lr", "mlp", "fm", "wide_deep", "deepfm", "dlrm", "pnn", "dcnv2", "xdeepfm", "autoint"),
+                *("fibinet", "masknet", "finalmlp"),
+            )
         ],
     },
 )

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from nasrec_nni.architecture.json import load_architecture
     from nasrec_nni.architecture.value import Architecture, Path
     from nasrec_nni.data.prepared import PreparedSet
+    from nasrec_nni.estimator import NASRecClassifier
     from nasrec_nni.evaluation.evaluator import Evaluator, Score
     from nasrec_nni.evaluation.supernet import Supernet
+    from nasrec_nni.export.model import ExportedModel, load_model
     from nasrec_nni.network import NASRecNetwork, TableSettings
     from nasrec_nni.profiling import Sizes, profile
     from nasrec_nni.strategies.sampling.sampler import architectures
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Architecture",
     "Evaluator",
+    "ExportedModel",
+    "NASRecClassifier",
     "NASRecNetwork",
     "Path",
     "PreparedSet",
@@ -32,11 +36,14 @@ __all__ = [
     "TableSettings",
     "architectures",
     "load_architecture",
+    "load_model",
     "profile",
 ]
 _HOMES = {
     "Architecture": "architecture.value",
     "Evaluator": "evaluation.evaluator",
+    "ExportedModel": "export.model",
+    "NASRecClassifier": "estimator",
     "NASRecNetwork": "network",
     "Path": "architecture.value",
     "PreparedSet": "data.prepared",
@@ -46,6 +53,7 @@ _HOMES = {
     "TableSettings": "network",
     "architectures": "strategies.sampling.sampler",
     "load_architecture": "architecture.json",
+    "load_model": "export.model",
     "profile": "profiling",
 }
 

@@ -9,10 +9,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
+
+from nasrec_nni.durations import seconds_of, written
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
@@ -21,6 +24,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Precision = Literal["32-true", "bf16-mixed"]
+Seconds = Annotated[float, BeforeValidator(seconds_of), PlainSerializer(written)]
 
 
 class Model(BaseModel):
@@ -145,6 +149,9 @@ RecipeField = Annotated[Recipe, BeforeValidator(_published)]
 SupernetRecipe = Annotated[Recipe, BeforeValidator(_supernet)]
 
 
+# Keys that earlier versions did not have, left out of what is stored where they are not set.
+LATER_OF_SUPERNET = ("max_steps",)
+
 # Keys of a supernet that only say how it is watched and saved: no weight depends on them.
 WATCHING = ("checkpoint_every", "validate_every", "validation_architectures", "validation_rows")
 
@@ -157,6 +164,9 @@ class SupernetConfig(Model):
     warmup: Fraction = Field(0.2, description="share of the steps over which full paths fade out, 0 for none")
     layer_norm: bool = Field(True, description="layer norm behind linear maps")
     recipe: SupernetRecipe = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
+    max_steps: Positive | None = Field(
+        None, description="end after so many optimizer steps, schedule included; unset: after all epochs of the recipe"
+    )
     max_rows_per_field: TableRows | None = Field(500_000, description="table rows a field; rarer values share one")
     checkpoint_every: Positive = Field(200, description="steps between checkpoints")
     validate_every: Positive = Field(500, description="steps between validations")
@@ -171,6 +181,11 @@ class SupernetConfig(Model):
             if getattr(self.recipe, key) != Recipe.model_fields[key].default:
                 raise ValueError(f"recipe.{key} has no effect on a supernet, which is trained for all its epochs")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if value is not None or key not in LATER_OF_SUPERNET}
 
 
 # What a candidate may cost; `published` is NASRec, authors' implementation (SPEC section 7).
@@ -296,6 +311,24 @@ class WorkersConfig(Model):
     use_active_gpu: bool = Field(False, description="use GPUs that other processes work on too (useActiveGpu)")
 
 
+class SweepConfig(Model):
+    """A recipe for each model of its own: trials with one seed, chosen by validation log loss."""
+
+    trials: Annotated[int, Field(ge=2, strict=True)] = Field(
+        8, description="of every model, searched or hand-made; the first is the recipe as it stands"
+    )
+    seed: Seed = Field(100, description="of proposals and trainings; not one of retrain.seeds")
+    space: dict[str, Any] = Field(
+        default_factory=dict,
+        description="recipe keys, each a list or {low, high, log}; unset: learning_rate, embedding_l2 and dropout "
+        "about the values of the presets",
+    )
+
+
+# Keys that earlier versions did not have, left out of what is stored where they are not set.
+LATER_OF_RETRAIN = ("sweep",)
+
+
 class RetrainConfig(Model):
     """Training from scratch of the best candidates beside hand-made models."""
 
@@ -308,18 +341,32 @@ class RetrainConfig(Model):
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="one training each")
     layer_norm: bool = Field(False, description="layer norm behind linear maps (published: off)")
     recipe: RecipeField = Field(default_factory=lambda: Recipe.model_validate({"preset": "published"}))
+    sweep: SweepConfig | None = Field(None, description="finds a recipe for each model first; unset: one for all")
     max_rows_per_field: TableRows | None = Field(None, description="table rows a field, all if unset")
     baselines: tuple[str, ...] = Field(
-        ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2"), description="hand-made models, same loop and recipe"
+        ("lr", "mlp", "fm", "deepfm", "dlrm", "dcnv2"),
+        description="hand-made models, same loop and recipe; `nasrec ls baselines` lists more",
     )
     baseline_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="per baseline: hidden, cross_layers, …"
     )
 
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if value is not None or key not in LATER_OF_RETRAIN}
+
+
+# Keys that earlier versions did not have, left out of what is stored where they are not set.
+LATER_OF_RUN = ("budget",)
+
 
 class Config(Model):
     """One run: data, space, supernet, search, retraining."""
 
+    budget: Seconds | None = Field(
+        None, description="wall time of the whole run, such as 30m or 1h30m: what does not fit is cut (docs/budget.md)"
+    )
     seed: Seed = Field(0, description="of everything that is drawn")
     threads: Positive | None = Field(None, description="CPU threads of torch, all cores if unset")
     device: str = Field("auto", description="auto, cpu, cuda")
@@ -334,3 +381,17 @@ class Config(Model):
     search: SearchConfig = Field(default_factory=lambda: SearchConfig())
     retrain: RetrainConfig = Field(default_factory=lambda: RetrainConfig())
     workers: WorkersConfig = Field(default_factory=lambda: WorkersConfig())
+
+    @model_validator(mode="after")
+    def _no_sweep_by_the_clock(self) -> Config:
+        if self.budget is not None and self.retrain.sweep is not None:
+            raise ValueError(
+                "budget and retrain.sweep exclude each other: a sweep spends the same trials on every model, which a "
+                "time budget cannot promise"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if value is not None or key not in LATER_OF_RUN}

@@ -32,11 +32,13 @@ class RunFolder:
         self.path = path
         self.config = path / "config.yaml"
         self.manifest = path / "manifest.json"
+        self.budget = path / "budget.json"
         self.lock_file = path / ".lock"
         self.data = path / "data"
         self.supernet = path / "supernet"
         self.search = path / "search"
         self.candidates = self.search / "candidates.jsonl"
+        self.sweep = path / "sweep"
         self.retrain = path / "retrain"
         self.winner = self.retrain / "winner.json"
         self.leaderboard = path / "leaderboard.csv"
@@ -45,6 +47,10 @@ class RunFolder:
         self.page = self.report / "index.html"
         self.tensorboard = path / "tensorboard"
         self.old = path / "old"
+
+    def trials(self, model: str) -> Path:
+        """What recipes were tried for one model, a line each."""
+        return self.sweep / model / "trials.jsonl"
 
     def training(self, model: str, seed: int) -> Path:
         """Where one model is trained from scratch with one seed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING, Any
 
 from nasrec_nni.cli.tables import pairs, table
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
 def run_up_to(options: argparse.Namespace, last: str, command: str) -> dict[str, Any]:
     """All stages up to `last` that are not done yet."""
+    began = time.monotonic()  # a time budget counts what loading takes
     from nasrec_nni.pipeline.run import run_stages
 
     config = load_config(options.config, (*options.overrides, *gpus_override(options)))
     config, actions = _doors(config, options, last)
-    return run_stages(config, options.out, last, command=command, redo=options.redo, actions=actions)
+    return run_stages(config, options.out, last, command=command, redo=options.redo, actions=actions, began=began)
 
 
 def gpus_override(options: argparse.Namespace) -> list[str]:

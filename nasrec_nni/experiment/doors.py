@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nasrec_nni.config import Config
+from nasrec_nni.durations import written
 from nasrec_nni.errors import UserError
 from nasrec_nni.experiment.gpus import refuse_endless_wait
 from nasrec_nni.pipeline.run import Action
@@ -29,6 +30,13 @@ def choose(
     Raises:
         UserError: the config does not fit so many workers, or they would wait for GPUs for ever.
     """
+    if workers is not None and config.budget is not None:
+        raise UserError(
+            "a time budget is kept by a run in one process, not by NNI's workers",
+            value=written(config.budget),
+            where="budget",
+            hint="Leave --workers away, or the budget",
+        )
     if workers is not None and here:
         refuse_endless_wait(config.workers, workers)
     config = with_in_flight(config, _begun_with(RunFolder(out)), workers if last == "search" else None)

@@ -13,8 +13,9 @@ from nasrec_nni.config import Config, DataConfig
 from nasrec_nni.errors import UserError, UserErrors
 from nasrec_nni.pipeline.caps import hashed_beyond_caps
 from nasrec_nni.pipeline.space import describe, random_architectures
+from nasrec_nni.pipeline.sweep.space import problems as sweep_problems
 from nasrec_nni.pipeline.tables import too_large
-from nasrec_nni.plugins import registry
+from nasrec_nni.plugins import OWN, registry
 from nasrec_nni.strategies.search import read_earlier, start_search
 
 
@@ -36,12 +37,13 @@ def check(config: Config, *, retrains: bool = True) -> None:
 
 def _parts(config: Config, searches: bool) -> Iterator[Iterable[UserError]]:
     yield _prepared(config, searches) if config.data.prepared is not None else _raw(config.data)
-    yield _told(lambda: describe(config.space))
+    yield _told(lambda: describe(config.space)) or _strangers(describe(config.space))
     yield _plugin("one_shot", config.supernet.strategy, "supernet.strategy")
     for at, name in enumerate(config.search.all_objectives):
         yield _plugin("objectives", name, "search.objectives" if at else "search.objective")
     yield _algorithm(config)
     yield _baselines(config)
+    yield sweep_problems(config)
     yield _repeats(config.retrain.baselines, "retrain.baselines")
     yield _repeats(config.retrain.seeds, "retrain.seeds")
     yield _seeds((config.seed,), "seed")
@@ -75,6 +77,27 @@ def _told(action: Callable[[], object]) -> list[UserError]:
 def _plugin(group: str, name: str, where: str) -> list[UserError]:
     found = _told(lambda: registry(group).load(name))
     return [UserError(e.what, value=e.value, where=where, allowed=e.allowed, hint=e.hint) for e in found]
+
+
+def _strangers(space: SpaceDescription) -> Iterator[UserError]:
+    """Operators and mergers of other packages that cannot be built."""
+    for key in ("dense_operators", "sparse_operators", "dense_to_sparse", "sparse_to_dense"):
+        group = "operators" if key.endswith("operators") else "mergers"
+        names = getattr(space, key) if group == "operators" else (getattr(space, key),)
+        for name in names:
+            for error in _told(lambda group=group, name=name: _try_building(group, name, space)):  # type: ignore[misc]
+                yield UserError(error.what, value=error.value, where=f"space.{key}", hint=error.hint)
+
+
+def _try_building(group: str, name: str, space: SpaceDescription) -> None:
+    if registry(group).owner(name) in (OWN, None):
+        registry(group).load(name)
+        return
+    from nasrec_nni.network.build import build_merger, build_operator
+    from nasrec_nni.operators.inputs import Limits
+
+    limits = Limits({0: 3}, {0: (3, 0)}, 3, 4, space.embedding, space.heads, layer_norm=True, elastic=True)
+    (build_operator if group == "operators" else build_merger)(name, limits)
 
 
 def _prepared(whole: Config, searches: bool) -> Iterator[UserError]:
@@ -178,14 +201,24 @@ def _baselines(config: Config) -> Iterator[UserError]:
                 allowed=", ".join(names) or "none",
             )
         elif options and not _plugin("baselines", name, ""):
-            yield from _told(lambda name=name, options=options: _try_baseline(name, options))  # type: ignore[misc]
+            fields = _fields(config.data)
+            yield from _told(lambda n=name, o=options, f=fields: _try_baseline(n, o, f))  # type: ignore[misc]
 
 
-def _try_baseline(name: str, options: dict[str, Any]) -> None:
-    """A tiny one with these options: only the model itself knows what it takes."""
+def _try_baseline(name: str, options: dict[str, Any], fields: int) -> None:
+    """One with tiny tables and these options: only the model itself knows what it takes."""
     from nasrec_nni.baselines.settings import BaselineSettings
 
-    registry("baselines").load(name)(1, (3, 3), BaselineSettings(), **options)
+    registry("baselines").load(name)(1, (3,) * fields, BaselineSettings(), **options)
+
+
+def _fields(config: DataConfig) -> int:
+    """Categorical columns of the data; two where they cannot be read, which is told elsewhere."""
+    from nasrec_nni.pipeline.facts import facts_of
+
+    found: list[int] = []
+    _told(lambda: found.append(len(facts_of(config).rows_per_field)))
+    return max(1, found[0]) if found else 2
 
 
 def _repeats(values: tuple[Any, ...], where: str) -> Iterator[UserError]:

@@ -21,6 +21,8 @@ from nasrec_nni.run_folder import RunFolder
 if TYPE_CHECKING:
     import torch
 
+    from nasrec_nni.pipeline.budget.time_budget import TimeBudget
+
 
 @dataclass
 class Context:
@@ -30,11 +32,13 @@ class Context:
         config: checked.
         folder: locked by this process.
         progress: bars and words on stderr.
+        budget: of time; None if there is no limit.
     """
 
     config: Config
     folder: RunFolder
     progress: bool = True
+    budget: TimeBudget | None = None
 
     def say(self, text: str) -> None:
         """A line for people."""

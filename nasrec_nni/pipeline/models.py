@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nasrec_nni.architecture.value import Architecture
+from nasrec_nni.config import Recipe
 from nasrec_nni.errors import UserError
 from nasrec_nni.pipeline.context import Context
 from nasrec_nni.pipeline.search import read_records
 from nasrec_nni.pipeline.space import random_architectures
+from nasrec_nni.pipeline.sweep.trials import recipe_of
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import profile
 from nasrec_nni.strategies.search import best
@@ -56,21 +58,29 @@ def models(context: Context) -> list[Model]:
     return [*searched, *compared, *(Model(name, name) for name in config.retrain.baselines)]
 
 
-def build(model: Model, context: Context, seed: int) -> nn.Module:
-    """A fresh network; the same seed gives the same weights."""
+def build(model: Model, context: Context, seed: int, recipe: Recipe | None = None) -> nn.Module:
+    """A fresh network; the same seed gives the same weights.
+
+    Args:
+        model: searched or hand-made.
+        context: of the run.
+        seed: of the weights.
+        recipe: dropout, start and gradients of the table; the model's own unless given.
+    """
     import torch
 
+    recipe = recipe_of(context.config, context.folder, model.folder) if recipe is None else recipe
     torch.manual_seed(seed)
     if model.architecture is not None:
-        return _searched(model.architecture, context)
-    return _baseline(model.name, context)
+        return _searched(model.architecture, context, recipe)
+    return _baseline(model.name, context, recipe)
 
 
-def _searched(architecture: Architecture, context: Context) -> nn.Module:
+def _searched(architecture: Architecture, context: Context, recipe: Recipe) -> nn.Module:
     from nasrec_nni.network import NASRecNetwork, TableSettings
     from nasrec_nni.operators.optimizers import sparse_gradients_for
 
-    config, recipe = context.config.retrain, context.config.retrain.recipe
+    config = context.config.retrain
     table = TableSettings(
         context.prepared.rows_per_field,
         sparse_gradients_for(recipe),
@@ -81,11 +91,11 @@ def _searched(architecture: Architecture, context: Context) -> nn.Module:
     return NASRecNetwork(architecture, context.sizes(config.layer_norm), table, recipe.dropout)
 
 
-def _baseline(name: str, context: Context) -> nn.Module:
+def _baseline(name: str, context: Context, recipe: Recipe) -> nn.Module:
     from nasrec_nni.baselines.settings import BaselineSettings
     from nasrec_nni.operators.optimizers import sparse_gradients_for
 
-    config, recipe = context.config.retrain, context.config.retrain.recipe
+    config = context.config.retrain
     settings = BaselineSettings(
         embedding=context.space.embedding,
         embedding_init=recipe.embedding_init,

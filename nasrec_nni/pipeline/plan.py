@@ -50,16 +50,17 @@ class StagePlan:
 
 
 def plan(config: Config) -> dict[str, Any]:
-    """The stages with their costs, their sum, what was assumed, and what will not work.
+    """The stages with their costs, their sum, what was assumed, what will not work, and what a time budget will cut.
 
     Raises:
         UserErrors: the config is wrong.
     """
     check(config)
-    planner = _Planner(config)
+    planner = Planner(config)
     with threads(config.threads):
         searching = [planner.supernet(), planner.search()] if config.retrain.top_k else []
-        stages = [planner.data(), *searching, planner.retrain()]
+        sweeping = [] if config.retrain.sweep is None else [planner.sweep(config.retrain.sweep.trials)]
+        stages = [planner.data(), *searching, *sweeping, planner.retrain()]
     total = StagePlan(
         "all",
         sum(stage.seconds for stage in stages),
@@ -67,7 +68,7 @@ def plan(config: Config) -> dict[str, Any]:
         sum(stage.disk_mib for stage in stages),
     )
     rounded = [{k: round(v, 1) if isinstance(v, float) else v for k, v in asdict(s).items()} for s in [*stages, total]]
-    return {
+    found: dict[str, Any] = {
         "stages": rounded,
         "rows": planner.facts.rows,
         "assumptions": [
@@ -80,17 +81,29 @@ def plan(config: Config) -> dict[str, Any]:
         ],
         "warnings": planner.warnings(total.memory_mib),
     }
+    if config.budget is not None:
+        from nasrec_nni.pipeline.budget.foreseen import foreseen
+
+        with threads(config.threads):
+            found["budget"] = foreseen(planner, config.budget)
+    return found
 
 
-class _Planner:
-    """The four stages of one config."""
+class Planner:
+    """The stages of one config.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: checked.
+        known: speeds that were measured before are taken from it.
+    """
+
+    def __init__(self, config: Config, known: Planner | None = None) -> None:
         self.config = config
         self.facts: DataFacts = facts_of(config.data)
         self.space = describe(config.space)
         self.drawn = architectures(self.space, config.seed, DRAWS)
-        self._speeds: dict[tuple[Sizes, str], Speed] = {}
+        self._speeds: dict[tuple[Sizes, str], Speed] = {} if known is None else known._speeds
+        self._baselines: dict[tuple[str, Sizes, str], Speed] = {} if known is None else known._baselines
 
     def data(self) -> StagePlan:
         if self.config.data.prepared is not None:
@@ -103,10 +116,16 @@ class _Planner:
         memory = PROCESS_MIB + min(PREPARE_MIB, 3 * size) + 4 * facts.rows * FLOAT
         return StagePlan("data", facts.rows / PREPARE_ROWS, memory, size + scratch)
 
+    def supernet_steps(self) -> int:
+        """Optimizer steps of the supernet."""
+        recipe = self.config.supernet.recipe
+        steps = max(1, self.facts.train // recipe.batch) * recipe.epochs
+        return min(steps, self.config.supernet.max_steps or steps)
+
     def supernet(self) -> StagePlan:
         settings, recipe = self.config.supernet, self.config.supernet.recipe
-        sizes, rows = self._sizes(settings.layer_norm), self.facts.train * recipe.epochs
-        steps = max(1, rows // recipe.batch)
+        sizes, steps = self._sizes(settings.layer_norm), self.supernet_steps()
+        rows = steps * min(recipe.batch, self.facts.train)
         distribution = registry("one_shot").load(settings.strategy)
         warmup = round(settings.warmup * steps)
         sampler = PathSampler(distribution, self.space, settings.counts, warmup, self.config.seed)
@@ -141,19 +160,32 @@ class _Planner:
         settings = self.config.search
         return HEAD_PASSES.get(settings.head) or ADAGRAD_ROWS / min(settings.head_rows, self.facts.train)
 
+    def training(self, baseline: str | None, macs: float | None = None, epochs: int | None = None) -> float:
+        """Seconds of one training from scratch, with its predictions.
+
+        Args:
+            baseline: a hand-made model; None for a searched one.
+            macs: live MACs a row of a searched one, of the average if not given.
+            epochs: those of the recipe if not given.
+        """
+        recipe, facts = self.config.retrain.recipe, self.facts
+        epochs = recipe.epochs if epochs is None else epochs
+        sizes = self._sizes(self.config.retrain.layer_norm)
+        if baseline is None:
+            each, work = self._searched_speed(sizes, recipe), self._mean_macs(sizes) if macs is None else macs
+            speed = Speed(each.train_row * work, each.forward_row * work)
+        else:
+            speed = self._baseline_speed(baseline, sizes, recipe)
+        # every process validates on all rows, with its share of the threads
+        predicted = facts.val * (epochs * self.config.devices + 1) + facts.test
+        return facts.train * epochs * speed.train_row + predicted * speed.forward_row
+
     def retrain(self) -> StagePlan:
         settings, recipe, facts = self.config.retrain, self.config.retrain.recipe, self.facts
         sizes = self._sizes(settings.layer_norm)
-        speeds: list[Speed] = []
-        if architectures_trained := settings.top_k + settings.random:
-            searched, macs = self._searched_speed(sizes, recipe), self._mean_macs(sizes)
-            speeds = [Speed(searched.train_row * macs, searched.forward_row * macs)] * architectures_trained
-        for name in settings.baselines:
-            speeds.append(measure([self._baseline(name, sizes)], sizes, recipe, self.config.devices))
-        # every process validates on all rows, with its share of the threads
-        predicted = facts.val * (recipe.epochs * self.config.devices + 1) + facts.test
-        seconds = sum(facts.train * recipe.epochs * s.train_row + predicted * s.forward_row for s in speeds)
-        trainings = len(speeds) * len(settings.seeds)
+        names = [*[None] * (settings.top_k + settings.random), *settings.baselines]
+        seconds = sum(self.training(name) for name in names)
+        trainings = len(names) * len(settings.seeds)
         parameters = fmean(profile(one, sizes).live_parameters for one in self.drawn)
         table = self._table(settings.max_rows_per_field)
         weights = parameters + table
@@ -162,6 +194,14 @@ class _Planner:
         disk = trainings * (weights * FLOAT + (facts.val + facts.test) * 2 * FLOAT)
         starts = trainings * START_SECONDS if self.config.devices > 1 else 0.0
         return StagePlan("retrain", starts + seconds * len(settings.seeds), memory, disk)
+
+    def sweep(self, trials: int) -> StagePlan:
+        """Trials of every model; weights are not kept, but one checkpoint lies there at a time."""
+        whole, seeds = self.retrain(), len(self.config.retrain.seeds)
+        settings = self.config.retrain
+        models = settings.top_k + settings.random + len(settings.baselines)
+        each = whole.disk_mib / (models * seeds)
+        return StagePlan("sweep", whole.seconds / seeds * trials, whole.memory_mib, 4 * each)
 
     def shared(self) -> list[str]:
         """What is assumed of several processes."""
@@ -207,6 +247,12 @@ class _Planner:
         if key not in self._speeds:
             self._speeds[key] = self._measure_searched(sizes, recipe)
         return self._speeds[key]
+
+    def _baseline_speed(self, name: str, sizes: Sizes, recipe: Recipe) -> Speed:
+        key = name, sizes, recipe.model_dump_json()
+        if key not in self._baselines:
+            self._baselines[key] = measure([self._baseline(name, sizes)], sizes, recipe, self.config.devices)
+        return self._baselines[key]
 
     def _measure_searched(self, sizes: Sizes, recipe: Recipe) -> Speed:
         from nasrec_nni.network import NASRecNetwork, TableSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -32,6 +33,10 @@ from nasrec_nni.strategies.search import (
 
 if TYPE_CHECKING:
     from nasrec_nni.evaluation.evaluator import Evaluator
+
+
+class OutOfTime(Exception):
+    """The time budget leaves no more for candidates; what was scored is kept."""
 
 
 def read_records(folder: RunFolder) -> list[Record]:
@@ -93,14 +98,20 @@ def search(context: Context, scored_by: Callable[[Context, list[Record]], Evalua
         leave=False,
     )
 
+    budget = context.budget
+    until = math.inf if budget is None else budget.until(context, "search")
+    enough = max(1, context.config.retrain.top_k)
+
     def keep(record: Record) -> None:
         append_line(folder.candidates, record.as_json())
         done.append(record)
         scalars.take(record)
         bar.update(1)
+        if budget is not None and budget.now > until and len(best(done, enough)) == enough:
+            raise OutOfTime
 
-    with bar, Scalars(folder, before) as scalars:
-        records = run_search(
+    with bar, Scalars(folder, before) as scalars, suppress(OutOfTime):
+        run_search(
             begun(context),
             scored_by(context, done),
             budget=config.candidates,
@@ -109,7 +120,10 @@ def search(context: Context, scored_by: Callable[[Context, list[Record]], Evalua
             on_result=keep,
             where=str(folder.candidates),
         )
-    return told(context, records)
+        return told(context, done)
+    if budget is not None:
+        budget.ledger.note(f"The search was ended after {len(done)} of {config.candidates} candidates.")
+    return told(context, done) | {"exhausted": False}
 
 
 def told(context: Context, records: list[Record]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import Any, Literal
 from nasrec_nni.config import WATCHING, Config
 from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, read_json, sha256, write_json
+from nasrec_nni.pipeline.sweep.space import given_or_default
 from nasrec_nni.run_folder import RunFolder, now
 
 STAGES = ("data", "supernet", "search", "retrain")  # the report is written anew every time
+ALL = ("data", "supernet", "search", "sweep", "retrain")  # with the one that only some configs have
 State = Literal["absent", "started", "done", "stale"]
 
 
@@ -23,7 +25,7 @@ class Stage:
     """One stage of a run.
 
     Args:
-        name: of `STAGES`.
+        name: of `ALL`.
         key: all config values its outcome depends on.
         before: the stage whose outcome it starts from; None for the first.
     """
@@ -34,7 +36,7 @@ class Stage:
 
 
 def stages(config: Config, prepared: str | None = None) -> list[Stage]:
-    """All stages with their keys, in the order of the work.
+    """All stages of this config with their keys, in the order of the work; `sweep` only where the config has one.
 
     Args:
         config: of the run.
@@ -49,8 +51,14 @@ def stages(config: Config, prepared: str | None = None) -> list[Stage]:
     }
     if config.precision != "32-true":  # records older than the key are of 32-true
         keys["supernet"]["precision"] = keys["retrain"]["precision"] = config.precision
+    names = STAGES if config.retrain.sweep is None else ALL
+    if config.retrain.sweep is not None:
+        space = given_or_default(config.retrain.sweep.space, config.retrain.recipe)
+        keys["retrain"]["retrain"] |= {"sweep": content["retrain"]["sweep"] | {"space": space}}
+        keys["sweep"] = {"retrain": {k: v for k, v in keys["retrain"]["retrain"].items() if k != "seeds"}}
+        keys["sweep"] |= {k: v for k, v in keys["retrain"].items() if k == "precision"}
     found: list[Stage] = []
-    for name in STAGES:
+    for name in names:
         found.append(Stage(name, keys[name], found[-1] if found else None))
     return found
 
@@ -208,6 +216,7 @@ def _retire(folder: RunFolder, stale: list[Stage]) -> Iterator[str]:
         "data": (folder.data,),
         "supernet": (folder.supernet, folder.tensorboard / "supernet"),
         "search": (folder.search, folder.tensorboard / "search"),
+        "sweep": (folder.sweep, folder.tensorboard / "sweep"),
         "retrain": (folder.retrain, folder.tensorboard / "retrain", folder.leaderboard, folder.results, folder.report),
     }
     number = 1 + max((int(path.name) for path in folder.old.glob("[0-9]*")), default=0)

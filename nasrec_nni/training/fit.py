@@ -21,6 +21,7 @@ from nasrec_nni.errors import UserError
 from nasrec_nni.files import fingerprint, read_json, sha256, sweep, write_json
 from nasrec_nni.operators.memory import need_of, refuse_beyond_gpu
 from nasrec_nni.operators.ranks import total
+from nasrec_nni.training.deadline import Deadline
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training
 from nasrec_nni.training.launch import here, launch, refuse_uneven
 from nasrec_nni.training.loader import ResumableLoader
@@ -74,6 +75,7 @@ def fit(
     device: str = "auto",
     devices: int = 1,
     precision: Precision = "32-true",
+    until: float | None = None,
 ) -> FitResult:
     """Train `network` in place; it ends with the weights of its best validation epoch.
 
@@ -95,6 +97,7 @@ def fit(
         devices: processes that share each batch; with several, `network` and `prepared` must be picklable, and the
             steps are those of one process with the same batch up to rounding (and other draws of dropout).
         precision: as of `make_trainer`.
+        until: moment of `time.monotonic` by which to end, behind an epoch; the first epoch is trained in any case.
 
     Raises:
         UserError: no rows, another training's folder, a damaged file, no room on the GPU, or the training diverged.
@@ -126,6 +129,7 @@ def fit(
             device=device,
             devices=devices,
             precision=precision,
+            until=until,
         )
         return _finished(network, folder, identity)
     sweep(folder)
@@ -141,9 +145,10 @@ def fit(
     end = EpochEnd(ValidationRows(prepared, val_rows), recipe, folder / WEIGHTS)
     keeper = CheckpointKeeper(folder / CHECKPOINT, loader, checkpoint_every, identity=identity)
     resumed = keeper.resume_from()
+    deadline = [] if until is None else [Deadline(until, epochs=True)]
     trainer = make_trainer(
         folder,
-        callbacks=[StepSeed(seed), end, keeper],
+        callbacks=[StepSeed(seed), end, *deadline, keeper],
         epochs=recipe.epochs,
         progress=progress,
         tensorboard=tensorboard,
@@ -171,7 +176,8 @@ def fit(
     if rank.number:
         return result
     proof = {"identity": identity, "sha256": sha256(folder / WEIGHTS)}
-    write_json(folder / RESULT, asdict(result) | proof)
+    early = {"ended_early": True} if any(one.reached for one in deadline) else {}
+    write_json(folder / RESULT, asdict(result) | proof | early)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     return result
 
@@ -193,6 +199,7 @@ def _identity(
 def _finished(network: nn.Module, folder: Path, identity: dict[str, Any]) -> FitResult:
     content = read_json(folder / RESULT)
     found, digest = content.pop("identity", None), content.pop("sha256", None)
+    content.pop("ended_early", None)
     if found != identity:
         raise other_training(folder, found, identity)
     weights = folder / WEIGHTS

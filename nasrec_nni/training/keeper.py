@@ -157,6 +157,10 @@ class StepSeed(Callback):
             torch.cuda.manual_seed(number)
 
 
+class Diverged(UserError):
+    """A training whose loss or gradients ceased to be numbers."""
+
+
 @contextmanager
 def guarded(path: Path) -> Iterator[None]:
     """Around `trainer.fit`: interrupts and gradients that are not finite in the words of the command line.
@@ -166,7 +170,7 @@ def guarded(path: Path) -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt, SystemExit: (143) after SIGINT, SIGTERM; the state is saved.
-        UserError: the training diverged; nothing was updated by the bad step.
+        Diverged: the loss or gradients are no numbers any more; nothing was updated by the bad step.
     """
     try:
         yield
@@ -176,7 +180,7 @@ def guarded(path: Path) -> Iterator[None]:
         raise KeyboardInterrupt from None
     except NotFiniteError as error:
         kept = f"The last good state is kept in {path}. " if checkpoints.exists(path) else ""
-        raise UserError(
+        raise Diverged(
             f"the training diverged: {error}", where="recipe.learning_rate", hint=f"{kept}Try a lower learning rate"
         ) from None
 

@@ -30,6 +30,7 @@ from nasrec_nni.operators.ranks import total
 from nasrec_nni.search_spaces.space import NASRecSpace
 from nasrec_nni.strategies.one_shot.strategies import PathStrategy
 from nasrec_nni.strategies.one_shot.training import SupernetTraining
+from nasrec_nni.training.deadline import Deadline
 from nasrec_nni.training.keeper import CheckpointKeeper, StepSeed, guarded, other_training, same_training
 from nasrec_nni.training.launch import here, launch, refuse_uneven
 from nasrec_nni.training.loader import ResumableLoader
@@ -59,10 +60,17 @@ class Clock(Callback):
 
 
 class LastValidation(Callback):
-    """Has the last step of all validated, however often the others are."""
+    """Has the last step of all validated, however often the others are.
+
+    Args:
+        steps: of the training.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
 
     def on_train_batch_start(self, trainer: AnyTrainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if trainer.current_epoch + 1 == trainer.max_epochs and batch_idx + 1 == trainer.num_training_batches:
+        if trainer.global_step + 1 == self._steps:
             trainer.val_check_batch = batch_idx + 1
 
 
@@ -84,9 +92,18 @@ def make_space(config: Config, prepared: PreparedSet) -> NASRecSpace:
 
 
 def train_supernet(
-    config: Config, prepared: PreparedSet, folder: Path, *, progress: bool = True, tensorboard: Path | None = None
+    config: Config,
+    prepared: PreparedSet,
+    folder: Path,
+    *,
+    progress: bool = True,
+    tensorboard: Path | None = None,
+    until: float | None = None,
 ) -> SupernetFacts:
     """Train, resume or just read the supernet of a folder.
+
+    A training that `until` (a moment of `time.monotonic`) has ended early has fewer `steps` in its facts than it was
+    `planned` to have; its learning rate has not come to its end then.
 
     Writes `folder/model.safetensors` and, last, `folder/supernet.json`; until then `folder/checkpoint` is what a
     killed training goes on from, with equal bits on the same machine, threads and versions.
@@ -111,6 +128,7 @@ def train_supernet(
             folder=folder,
             progress=progress,
             tensorboard=tensorboard,
+            until=until,
         )
         return _finished(folder, identity)
     sweep(folder)
@@ -122,6 +140,7 @@ def train_supernet(
     batches = Batches(prepared, rows, recipe.batch, config.seed, drop_last, pin, part)
     loader = ResumableLoader(batches)
     steps = len(batches) * recipe.epochs
+    steps = min(steps, settings.max_steps or steps)
     strategy = PathStrategy(
         distribution=settings.strategy,
         counts=settings.counts,
@@ -130,11 +149,12 @@ def train_supernet(
         validation_paths=settings.validation_architectures,
     )
     clock = Clock()
+    deadline = [] if until is None else [Deadline(until, epochs=False)]
     keeper = CheckpointKeeper(folder / CHECKPOINT, loader, settings.checkpoint_every, identity=identity)
     resumed = keeper.resume_from()
     trainer = make_trainer(
         folder,
-        callbacks=[StepSeed(config.seed), clock, LastValidation(), keeper],
+        callbacks=[StepSeed(config.seed), clock, LastValidation(steps), *deadline, keeper],
         epochs=recipe.epochs,
         progress=progress,
         tensorboard=tensorboard,
@@ -144,6 +164,7 @@ def train_supernet(
         precision=config.precision,
         kind=Trainer,
         val_check_interval=min(settings.validate_every, len(batches)),
+        max_steps=steps,
     )
     validation = Batches(prepared, _validation_rows(config, prepared), EVALUATION_BATCH, None, pin=pin)
     evaluator = Lightning(
@@ -157,10 +178,12 @@ def train_supernet(
         strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
         _refuse_not_finite(strategy.supernet)
     seconds = clock.state_dict()
+    early = {"planned": steps} if any(one.reached for one in deadline) else {}
     training = {
         "cpu_seconds": total(seconds["cpu_seconds"]),
         "wall_seconds": seconds["wall_seconds"],
-        "steps": steps,
+        "steps": trainer.global_step if early else steps,
+        **early,
         "rows_per_epoch": len(batches) * recipe.batch,
         "row_macs": strategy.oneshot_module.row_macs,
         "strategy": strategy.distribution.name,

@@ -33,5 +33,13 @@ def words(result: dict[str, Any]) -> str:
     if "assumptions" in result:
         assumed = "\n".join(f"- {line}" for line in result["assumptions"])
         warned = "".join(f"\n\nwarning: {line}" for line in result["warnings"])
-        return f"{table(result['stages'])}\n\nassumed:\n{assumed}{warned}"
+        return f"{table(result['stages'])}{_budget(result)}\n\nassumed:\n{assumed}{warned}"
     return stage_words(result)
+
+
+def _budget(result: dict[str, Any]) -> str:
+    if "budget" not in result:
+        return ""
+    from nasrec_nni.pipeline.budget.foreseen import words
+
+    return f"\n\n{words(result['budget'])}"
