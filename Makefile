@@ -32,7 +32,7 @@ lint: install
 
 # NO_MKDOCS_2_WARNING: an advertisement. The site needs Python 3.11 on.
 docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html (the search box works where a web server gives the pages: python3 -m http.server -d build/site)"
 
 install: $(VENV)/installed

@@ -158,3 +158,19 @@ def test_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = runpy.run_path(str(FOLDER / "loader.py"))["words"](found, 1)
     assert "Batches, global shuffle" in table
     assert "NASRec-Small" in table
+
+
+@pytest.mark.long
+def test_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--rows", 1500, "--rounds", 1, "--blocks", 2, "--work", tmp_path)
+    found = json.loads(bench("predict.py", *words, "--json"))
+    assert [line["figures"]["rows"] for line in found["lines"]] == [1500] * 6
+    (torch_auc, onnx_auc) = (
+        [line["figures"]["extra"]["auc"] for line in found["lines"] if line["work"] == f"predict, {engine}"]
+        for engine in ("torch", "onnx")
+    )
+    assert np.allclose(torch_auc, onnx_auc, atol=1e-5)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.syspath_prepend(FOLDER)
+    table = runpy.run_path(str(FOLDER / "predict.py"))["words"](found)
+    assert "predict, onnx NASRec-Small" in table

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-FOLDERS = ("nasrec_nni", "search_spaces", "strategies", "examples", "benchmarks", "tests", "setup.py")
+FOLDERS = ("nasrec_nni", "search_spaces", "strategies", "examples", "benchmarks", "docs/site", "tests", "setup.py")
 
 
 def tool(*words: str, folder: Path = ROOT) -> None:

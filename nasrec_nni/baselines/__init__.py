@@ -1,0 +1,1 @@
+"""Hand-made models as plain torch modules, by the settings that they share."""
