@@ -387,7 +387,7 @@ class Config(Model):
         if self.budget is not None and self.retrain.sweep is not None:
             raise ValueError(
                 "budget and retrain.sweep exclude each other: a sweep spends the same trials on every model, which a "
-                "time budget cannot promise"
+                "time budget cannot promise; leave one of them away"
             )
         return self
 

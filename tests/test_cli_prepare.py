@@ -266,8 +266,8 @@ def test_inspect_says_it_in_lines_and_as_a_page(nasrec: Nasrec, capsys: pytest.C
         ("inspect data/clicks --html data/clicks/page.html", ("within the prepared set", "--html FILE")),
         ("inspect data/clicks --html data", ("folder", "--html FILE")),
         ("inspect clicks.csv --html", ("architecture",)),
-        ("inspect", ("DATA|RUN|ARCH", "required")),
-        ("inspect --html page.html", ("DATA|RUN|ARCH", "required")),
+        ("inspect", ("DATA|RUN|MODEL|ARCH", "required")),
+        ("inspect --html page.html", ("DATA|RUN|MODEL|ARCH", "required")),
     ],
 )
 def test_places_that_take_no_page(line: str, parts: tuple[str, ...], nasrec: Nasrec) -> None:

@@ -118,8 +118,8 @@ def test_validate_tells_every_mistake(changes: dict[str, Any], words: str) -> No
 
 
 def test_a_budget_and_a_sweep_do_not_go_together() -> None:
-    with pytest.raises(UserErrors, match="cannot be divided over a sweep"):
-        check(parse_config({"budget": "10m", "retrain": {"sweep": {}}}))
+    with pytest.raises(UserError, match=r"exclude each other.*leave one of them away"):
+        parse_config({"budget": "10m", "retrain": {"sweep": {}}})
 
 
 @pytest.mark.parametrize("count", [1, 0, True])

@@ -135,12 +135,6 @@ def problems(config: Config) -> Iterator[UserError]:
     sweep = config.retrain.sweep
     if sweep is None:
         return
-    if config.budget is not None:
-        yield UserError(
-            "a time budget cannot be divided over a sweep",
-            where="budget, retrain.sweep",
-            hint="Leave one of them away; --plan says what the sweep takes",
-        )
     if sweep.seed in config.retrain.seeds:
         yield UserError(
             "a sweep's trainings must be others than those that are compared",
