@@ -194,7 +194,11 @@ def test_door_two_is_door_one_and_leaves_nothing(
     ((port, trials, addresses),) = seen
     assert {trial["status"] for trial in trials} == {"SUCCEEDED"}
     parameters = [json.loads(trial["hyperParameters"][0])["parameters"] for trial in trials]
-    assert sorted(int(parameter[SHOWN]["batch"].split("-")[0]) for parameter in parameters) == [0, 4, 8, 12, 16, 20]
+    batches = [[candidate["number"] for candidate in parameter["candidates"]] for parameter in parameters]
+    assert sorted(number for batch in batches for number in batch) == list(range(24))
+    assert {len(batch) for batch in batches} <= {1, 2, 3, 4} and 4 in map(len, batches)  # a free worker does not wait
+    shown_names = [[int(number) for number in re.split("[-,]", p[SHOWN]["batch"])] for p in parameters]
+    assert [name[0] for name in shown_names] == [batch[0] for batch in batches]
     for trial, parameter in zip(trials, parameters, strict=True):  # the page shows of each what it did
         (metric,) = trial["finalMetricData"]
         figures = json.loads(json.loads(metric["data"]))

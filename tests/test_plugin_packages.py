@@ -118,7 +118,8 @@ sys.modules["torch"] = None
 from nasrec_nni.plugins import registry
 print(registry("operators").load("dcn-cross").side, registry("search").load("hill-climbing").__name__)
 """
-    assert run("python", "-c", code, path=place / "site").split() == ["dense", "HillClimbing"]
+    # elsewhere: in a checkout `python -c` sees its source without the packages that setup.py puts into it
+    assert run("python", "-c", code, path=place / "site", cwd=place).split() == ["dense", "HillClimbing"]
 
 
 def test_the_docs_tell_of_every_check_and_group(place: Path) -> None:
