@@ -15,7 +15,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, median
@@ -48,6 +48,7 @@ from yardstick import Yardstick
 
 from nasrec_nni.architecture.value import Architecture
 from nasrec_nni.config import SearchConfig
+from nasrec_nni.data.batch import Batch
 from nasrec_nni.data.loader import Batches
 from nasrec_nni.data.prepared import PreparedSet
 from nasrec_nni.data.schema import DenseColumn, Schema, SparseColumn
@@ -229,6 +230,11 @@ def bare(data: str, splits: dict[str, int], supernet: str, count: int, threads: 
 WORKS: dict[str, Callable[..., Work]] = {"candidate": candidate, "bare": bare}
 
 
+def looked(yardstick: Yardstick, source: Sequence[Batch]) -> tuple[float, float]:
+    """sgemm's GFLOP/s and a DLRM step's ms just now; the host's other guests move both within minutes."""
+    return sgemm(), middle(interleaved({"": yardstick}, source, 5)[""]).cpu
+
+
 def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     splits = {"train": options.head_rows, "val": options.score_rows, "test": 1}
     data = work / "data"
@@ -236,7 +242,7 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     print("making rows", file=sys.stderr)
     made_set(data, splits)
     found: dict[str, Any] = {}
-    gflops, dlrm = [], []
+    gflops = []
     yardstick, source = Yardstick(options.rows), batches(512)
     for space in options.spaces:
         print(f"{space}: making a supernet", file=sys.stderr)
@@ -252,17 +258,26 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         works[BARE] = "bare", {}
         rounds: dict[str, list[Figures]] = {name: [] for name in works}
         for number in range(options.rounds):
-            gflops.append(sgemm())
-            dlrm.append(middle(interleaved({"": yardstick}, source, 5)[""]).cpu)
             for name in random.Random(number).sample(list(works), len(works)):
                 work_name, more = works[name]
-                rounds[name].append(in_child(Path(__file__), work_name, given | more))
+                before = looked(yardstick, source)
+                figures = in_child(Path(__file__), work_name, given | more)
+                gflops_then, dlrm_then = ((a + b) / 2 for a, b in zip(before, looked(yardstick, source), strict=True))
+                figures.extra |= {"gflops": gflops_then, "dlrm_ms": dlrm_then}
+                rounds[name].append(figures)
+                gflops.append(gflops_then)
                 print(f"{space}, round {number + 1}: {name}: {rounds[name][-1].cpu_seconds:.1f} s", file=sys.stderr)
         found[space] = {name: [asdict(figures) for figures in every] for name, every in rounds.items()}
     yardstick.close()
     keys = ("head_rows", "score_rows", "rows", "candidates", "rounds", "heads", "features", "threads")
     facts = {key: getattr(options, key) for key in keys}
-    return {"spaces": found, "gflops": gflops, "dlrm_ms": dlrm, "options": facts, "machine": machine()}
+    return {"spaces": found, "gflops": gflops, "options": facts, "machine": machine()}
+
+
+def speed(one: Figures, rows: int) -> tuple[float, float]:
+    """GFLOP/s of the frozen part, in seconds without the head's fit, and their share of sgemm's at that time."""
+    rate = 2e-9 * sum(one.extra["macs"]) * rows / (one.cpu_seconds - one.extra.get("head", 0.0))
+    return rate, rate / one.extra["gflops"]
 
 
 def words(found: dict[str, Any]) -> str:
@@ -277,10 +292,10 @@ def words(found: dict[str, Any]) -> str:
         lines = []
         for name, f in middle_of.items():
             parts = [f"{f.extra[key] / count:.2f}" if key in f.extra else "" for key in ("features", "head", "scoring")]
-            rate = 2e-9 * sum(f.extra["macs"]) * rows / f.cpu_seconds
+            rates, shares_of = zip(*(speed(Figures(**one), rows) for one in works[name]), strict=True)
             seconds = (f"{f.cpu_seconds / count:.2f}", f"{f.cpu_seconds / middle_of[BARE].cpu_seconds:.2f}", *parts)
             memory = (f.peak_mib, f.private_mib, f.before_peak_mib)
-            work = (f"{f.wall_seconds / count:.2f}", f"{rate:.0f}", f"{rate / gflops:.0%}")
+            work = (f"{f.wall_seconds / count:.2f}", f"{median(rates):.0f}", f"{median(shares_of):.0%}")
             lines.append((name, *seconds, *work, *(f"{mib:,.0f}" for mib in memory)))
         text = f"{space}\n\n{table(head, lines)}"
         macs = sum(middle_of[BARE].extra["macs"])
@@ -288,8 +303,9 @@ def words(found: dict[str, Any]) -> str:
         text += f"\n\n{1e-6 * macs / count:.2f} M live MACs on average; floor by sgemm {floor:.2f} s"
         text += f"\nforward pass under the profiler: {in_words(middle_of[BARE].extra['shares'])}"
         if {key: options[key] for key in PUBLISHED} == PUBLISHED and space in AUTHORS:
-            name, f = next(iter(middle_of.items()))
-            own = 1e3 * f.cpu_seconds / count / median(found["dlrm_ms"])
+            name = next(iter(works))
+            every = [Figures(**one) for one in works[name]]
+            own = median(1e3 * one.cpu_seconds / count / one.extra["dlrm_ms"] for one in every)
             theirs = 1e3 * AUTHORS[space] / AUTHORS_DLRM
             text += f"\n{name}, in steps of DLRM: {own:,.0f}, the authors' code {theirs:,.0f}: {theirs / own:.1f} times"
         texts.append(text)
