@@ -11,7 +11,7 @@ quickstart: install
 	$(BIN)/nasrec quickstart --out runs/quickstart
 
 test: install
-	$(BIN)/pytest tests -n logical --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest tests -n logical --maxprocesses 4 --dist loadgroup --durations=25 --durations-min=10
 
 bench: install
 	mkdir -p build/bench

@@ -1,7 +1,9 @@
 """What the author of a plug-in imports. These names keep their meaning within one plug-in interface (`INTERFACE`).
 
-    descriptions    Operator, Shape, linear_parameters, Merger, MergerShape, SpaceDescription, Distribution, Objective
-    operators       Limits, Inputs, Rows, ColumnMap, RowMap, Tail, Norm, take, xavier, multiply_add, pad, padded_sum
+    descriptions    Operator, Shape, linear_parameters, dot_product_rows, Merger, MergerShape, SpaceDescription,
+                    Distribution, Objective
+    operators       Limits, Inputs, Rows, ColumnMap, RowMap, RowsToColumns, Tail, Norm, take, xavier, multiply_add,
+                    pad, padded_sum
     architectures   Architecture, Block, Path, PathBlock, random_architecture, stream
     search          Options, parse_options, Unique, Record, mutate, new_random
     sources         LogSource, SourceOptions, Columns, Chunk
@@ -19,7 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasrec_nni.analysis.objectives import Objective
-    from nasrec_nni.architecture.description import Merger, MergerShape, Operator, Shape, linear_parameters
+    from nasrec_nni.architecture.description import (
+        Merger,
+        MergerShape,
+        Operator,
+        Shape,
+        dot_product_rows,
+        linear_parameters,
+    )
     from nasrec_nni.architecture.draw import random_architecture, stream
     from nasrec_nni.architecture.space import SpaceDescription
     from nasrec_nni.architecture.value import Architecture, Block, Path, PathBlock
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     from nasrec_nni.data.sources.base import Chunk, Columns, LogSource, SourceOptions
     from nasrec_nni.errors import UserError, UserErrors
     from nasrec_nni.operators.embedding import FusedEmbedding
+    from nasrec_nni.operators.flat import RowsToColumns
     from nasrec_nni.operators.inputs import Inputs, Limits, Rows
     from nasrec_nni.operators.linear import ColumnMap, Norm, RowMap, Tail, multiply_add, xavier
     from nasrec_nni.operators.padded import pad, padded_sum
@@ -63,6 +73,7 @@ __all__ = [
     "Record",
     "RowMap",
     "Rows",
+    "RowsToColumns",
     "Shape",
     "SourceOptions",
     "SpaceDescription",
@@ -70,6 +81,7 @@ __all__ = [
     "Unique",
     "UserError",
     "UserErrors",
+    "dot_product_rows",
     "linear_parameters",
     "multiply_add",
     "mutate",
@@ -84,7 +96,10 @@ __all__ = [
 ]
 _MODULES = {
     "analysis.objectives": ("Objective",),
-    "architecture.description": ("Merger", "MergerShape", "Operator", "Shape", "linear_parameters"),
+    "architecture.description": (
+        *("Merger", "MergerShape", "Operator", "Shape"),
+        *("dot_product_rows", "linear_parameters"),
+    ),
     "architecture.draw": ("random_architecture", "stream"),
     "architecture.space": ("SpaceDescription",),
     "architecture.value": ("Architecture", "Block", "Path", "PathBlock"),
@@ -92,6 +107,7 @@ _MODULES = {
     "data.sources.base": ("Chunk", "Columns", "LogSource", "SourceOptions"),
     "errors": ("UserError", "UserErrors"),
     "operators.embedding": ("FusedEmbedding",),
+    "operators.flat": ("RowsToColumns",),
     "operators.inputs": ("Inputs", "Limits", "Rows"),
     "operators.linear": ("ColumnMap", "Norm", "RowMap", "Tail", "multiply_add", "xavier"),
     "operators.padded": ("pad", "padded_sum"),

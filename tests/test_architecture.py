@@ -53,6 +53,13 @@ def test_published_files_load_and_round_trip(name: str) -> None:
         assert form.id == architecture.id
 
 
+def test_a_path_may_be_a_string(tmp_path: Path) -> None:
+    path = PUBLISHED / "criteo_autoctr.json"
+    assert load_architecture(str(path)) == load_architecture(path)
+    with pytest.raises(UserError, match=r"none\.json: file not found"):
+        load_architecture(str(tmp_path / "none.json"))
+
+
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(("nasrec-small", "nasrec-full", "nasrec-plus")))
 def test_canonical_form_is_idempotent_and_keeps_liveness(seed: int, name: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
@@ -165,6 +167,28 @@ def test_files(runs: tuple[Path, Path], tmp_path: Path, nasrec: Run, capsys: pyt
     assert capsys.readouterr().out.strip() == markdown.strip()
     assert main(["compare", *map(str, runs)]) == 0
     assert found["verdict"] in capsys.readouterr().out
+
+
+def test_the_page_of_the_docs(
+    runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commands of docs/compare.md, and the files that it names."""
+    for run in runs:
+        shutil.copytree(run, tmp_path / "runs" / run.name)
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "compare.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line, comments=True)[1:] for line in page.splitlines() if line.startswith("nasrec ")]
+    told = []
+    for words in commands:
+        assert main(words) == 0
+        told.append(capsys.readouterr().out)
+    in_terminal, with_files, markdown = told
+    assert "best of each run, pair by pair" in in_terminal and "what differs in the configs" in in_terminal
+    assert "comparison.csv" in with_files
+    names = sorted(path.name for path in Path("comparison").iterdir())
+    assert names == ["comparison.csv", "comparison.md", "index.html"]
+    assert all(f"`{name}`" in page for name in names)
+    assert Path("comparison/comparison.md").read_text().strip() == markdown.strip()
 
 
 class Tags(HTMLParser):

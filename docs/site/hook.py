@@ -70,7 +70,9 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
         broad = " broad" if name == "rooms" else ""
         return f'<figure class="drawing{broad}">{text}<figcaption>{words}</figcaption></figure>'
 
-    return re.sub(r'<p><img alt="(?P<alt>[^"]*)" src="[./]*drawings/(?P<name>\w+)\.svg" ?/?></p>', inline, content)
+    content = re.sub(r'<p><img alt="(?P<alt>[^"]*)" src="[./]*drawings/(?P<name>\w+)\.svg" ?/?></p>', inline, content)
+    # A picture alone in its paragraph leads to itself: on a phone that is the way to read it.
+    return re.sub(r'<p>(<img alt="[^"]*" src="([^"]+)" ?/?>)</p>', r'<p><a href="\2">\1</a></p>', content)
 
 
 def moved(text: str, source: str, page: str) -> str:

@@ -15,13 +15,12 @@ embedding width, N rows, D width.
 
 <!-- test: run -->
 ```python
-from pathlib import Path
-
 from nasrec_nni import Sizes, load_architecture, profile
 
-architecture = load_architecture(Path("architecture.json"))         # ours or the authors' file
-print(architecture.id)                                              # equal id, equal function
-print(profile(architecture, Sizes(dense=13, fields=26)).live_macs)  # multiply-accumulates an example
+architecture = load_architecture("architecture.json")   # ours or the authors' file
+print(architecture.id)                                  # equal id, equal function
+costs = profile(architecture, Sizes(dense=13, fields=26))
+print(costs.live_macs)                                  # multiply-accumulates an example
 ```
 """
 

@@ -30,13 +30,17 @@ def to_json(architecture: Architecture) -> dict[str, Any]:
     return {"space": architecture.space, "blocks": [block_to_json(block) for block in architecture.blocks]}
 
 
-def load_architecture(path: Path) -> Architecture:
+def load_architecture(path: str | Path) -> Architecture:
     """Read a file in our form or in the authors'.
 
+    Args:
+        path: of a JSON file.
+
     Raises:
+        UserError: the file is absent, or not JSON.
         UserErrors: everything wrong with the content, with file and block.
     """
-    return from_json(read_json(path), str(path))
+    return from_json(read_json(Path(path)), str(path))
 
 
 def from_json(content: Any, where: str = "architecture") -> Architecture:

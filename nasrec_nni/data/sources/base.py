@@ -46,7 +46,8 @@ class Columns:
         dense: numeric columns and the reason of each.
         sparse: categorical columns and the reason of each; a cell of a multi-valued one is its unsplit text.
         ignored: columns left out.
-        time: column that orders the rows, no feature; None if the log has none or nobody named it.
+        time: column that orders the rows for a split by time, a feature only if `dense` or `sparse` has it too; None if
+            the log has none or nobody named it.
         weight: column of row weights, no feature; None if there is none.
     """
 
