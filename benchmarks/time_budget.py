@@ -88,8 +88,9 @@ def measured(door: str, seconds: float, rows: int, threads: int) -> dict[str, An
         begin = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         wall = time.monotonic() - begin
-    if done.returncode:
-        raise SystemExit(f"{done.stderr[-2000:]}\n{done.stdout[-2000:]}")
+    if done.returncode:  # below 0 a signal, which leaves no words
+        told = f"{done.stderr[-2000:]}\n{done.stdout[-2000:]}".strip()
+        raise SystemExit(f"door {door} ended with {done.returncode} after {wall:.0f} s\n{told}")
     told = json.loads(done.stdout.strip().splitlines()[-1])
     budget = told.get("budget", told)
     return {

@@ -21,6 +21,7 @@ import catalogue
 import commands
 import configuration
 import rooms
+import source_texts
 
 ROOT = Path(__file__).parents[1]
 
@@ -139,7 +140,7 @@ def test_the_catalogue_finds_what_a_search_by_eye_finds() -> None:
 
 
 def _sources() -> list[str]:
-    folders = [ROOT / name for name in catalogue.FOLDERS]
+    folders = [ROOT / name for name in source_texts.FOLDERS]
     return [path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")]
 
 

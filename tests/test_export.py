@@ -114,25 +114,31 @@ def exported(
     return out, predict(network, prepared, np.arange(ROWS))
 
 
+def apart(found: NDArray[Any], expected: NDArray[np.float64]) -> float:
+    """Largest difference of two columns of probabilities."""
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max())
+
+
 def check_torch(out: Path, expected: NDArray[np.float64]) -> None:
     model = load_model(out)
     assert expected.std() > 1e-4
-    assert np.abs(model.predict(log()) - expected).max() < 1e-6
+    assert apart(model.predict(log()), expected) < 1e-6
     one_by_one = np.concatenate([model.predict(log().iloc[[row]]) for row in range(5)])
-    assert np.abs(one_by_one - expected[:5]).max() < 1e-6
+    assert apart(one_by_one, expected[:5]) < 1e-6
 
 
 def check_programs(out: Path, prepared: PreparedSet, expected: NDArray[np.float64]) -> None:
     manifest = read_json(out / "manifest.json")
     assert manifest["left_out"] == {}
     onnx = load_model(out, engine="onnx", threads=1)
-    assert np.abs(onnx.predict(log()) - expected).max() < 1e-5
-    assert np.abs(onnx.predict(log().iloc[:1]) - expected[:1]).max() < 1e-5
+    assert apart(onnx.predict(log()), expected) < 1e-5
+    assert apart(onnx.predict(log().iloc[:1]), expected[:1]) < 1e-5
     encoded = onnx.encoder.encode_table(log())
     program = torch.export.load(out / layout.PROGRAM).module()
     with torch.no_grad():
         found = program(torch.from_numpy(encoded.dense), torch.from_numpy(encoded.sparse.astype(np.int64)))
-    assert np.abs(found[0].numpy() - expected).max() < 1e-5
+    assert apart(found[0].numpy(), expected) < 1e-5
     assert all(one["largest_difference"] < 1e-5 for one in manifest["checked"].values())
 
 
@@ -229,7 +235,7 @@ def test_loads_where_neither_nni_nor_lightning_nor_onnx_can_be_imported(
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():
-        assert np.abs(np.array(line.split(), float) - model[1]).max() < 1e-6
+        assert apart(np.array(line.split(), float), model[1]) < 1e-6
 
 
 @pytest.fixture
@@ -272,6 +278,15 @@ def _rewritten(folder: Path, name: str, change: dict[str, Any]) -> None:
 def test_an_operator_that_is_not_installed_is_named_with_its_package(copy: Path) -> None:
     _rewritten(copy, layout.NETWORK, {"plugins": {"operators": {"warp": "nasrec-warp"}, "mergers": {}}})
     with pytest.raises(UserError, match=r"needs operator 'warp', which is not installed.*came from: nasrec-warp"):
+        load_model(copy)
+
+
+@pytest.mark.parametrize("entry", [None, 7, {"bytes": 7}])
+def test_a_manifest_that_was_changed(copy: Path, entry: Any) -> None:
+    manifest = read_json(copy / "manifest.json")
+    manifest["files"][layout.WEIGHTS] = entry
+    write_json(copy / "manifest.json", manifest)
+    with pytest.raises(UserError, match="the manifest does not list all files"):
         load_model(copy)
 
 
@@ -336,5 +351,5 @@ def test_what_cannot_be_traced_is_left_out_with_the_reason_and_the_rest_is_there
     assert set(manifest["left_out"]) == {"onnx", "program"}
     assert "cannot be traced by torch.export" in manifest["left_out"]["onnx"]
     assert "cannot be traced" in (out / layout.CARD).read_text()
-    assert np.abs(load_model(out).predict(log()) - expected).max() < 1e-6
+    assert apart(load_model(out).predict(log()), expected) < 1e-6
     assert json.loads(json.dumps(manifest)) == manifest

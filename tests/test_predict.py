@@ -29,6 +29,7 @@ from nasrec_nni.export.figures import Figures
 from nasrec_nni.export.model import ExportedModel
 from nasrec_nni.export.predict import predict_file
 from nasrec_nni.export.write import Trained, write_model
+from nasrec_nni.export.writers import score_file
 
 ROWS = 150
 
@@ -272,6 +273,22 @@ def test_a_parquet_column_of_another_type_is_refused(table: Any, tmp_path: Path)
     table_log().astype({"ad": float}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(UserError, match=r"column ad: .*another type.*got 'double'"):
         predict_file(model, [tmp_path / "a.parquet"], tmp_path / "s.csv", progress=False)
+
+
+@pytest.mark.parametrize("later", [[2**40, 1], [0.5, 1.0], ["a", "b"]])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_kept_column_that_does_not_fit_its_first_part(later: list[Any], ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"s.{ending}"
+    first = pa.array([1, 2], pa.int32())
+
+    def write() -> None:
+        with score_file(path, []) as file:
+            for cells in (first, first.cast(pa.int64()), pa.array(later)):  # the second fits
+                file.add({"row": cells, "score": pa.array([0.5, 0.5])})
+
+    with pytest.raises(UserError, match="column 'row' has another type in a later file"):
+        write()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("groups", [64, 1 << 21])

@@ -46,11 +46,16 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
             "an exported model of another format", value=content.get("format"), where=str(folder), allowed=str(FORMAT)
         )
     files = content.get("files")
-    if not isinstance(files, dict) or any(name not in files for name in NEEDED):
+    if not isinstance(files, dict) or any(name not in files for name in NEEDED) or not _whole(files):
         raise UserError("the manifest does not list all files", where=str(folder / MANIFEST), hint=AGAIN)
     for name, entry in files.items():
         _check(folder / name, entry, name in (*NEEDED, ARCHITECTURE), verify)
     return content
+
+
+def _whole(files: Mapping[str, Any]) -> bool:
+    """Whether each entry has what a file is compared with."""
+    return all(isinstance(entry, dict) and {"bytes", "sha256"} <= entry.keys() for entry in files.values())
 
 
 def _check(path: Path, entry: Mapping[str, Any], needed: bool, verify: bool) -> None:

@@ -42,10 +42,23 @@ class ScoreFile:
         self._schema: Any = None
 
     def add(self, columns: dict[str, Any]) -> None:
-        """The next rows."""
+        """The next rows. Raises UserError if a column does not fit the type that its first part had."""
         if self._writer is None:
             self._open(pa.schema([(name, cells.type) for name, cells in columns.items()]))
-        self._writer.write_table(pa.table(columns).cast(self._schema))
+        self._writer.write_table(pa.table({name: self._as_first(name, cells) for name, cells in columns.items()}))
+
+    def _as_first(self, name: str, cells: Any) -> Any:
+        kind = self._schema.field(name).type
+        try:
+            return cells.cast(kind)
+        except pa.ArrowException:
+            raise UserError(
+                f"column {name!r} has another type in a later file, which does not fit that of the first",
+                value=str(cells.type),
+                where="--id",
+                allowed=str(kind),
+                hint="Write the files with one schema",
+            ) from None
 
     def close(self, names: list[str]) -> None:
         """A file without rows has these columns, as text, and no row."""
