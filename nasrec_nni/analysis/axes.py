@@ -132,4 +132,5 @@ def _annotate(axes: Any, name: str, point: tuple[float, float], place: tuple[int
     return axes.annotate(
         name, point, xytext=(x, y), textcoords="offset points", ha=horizontal, va=vertical, fontsize=8.5, color=INK,
         zorder=6, parse_math=False, arrowprops=line,
+        bbox={"boxstyle": "square,pad=0.05", "facecolor": PAPER, "edgecolor": "none"},  # a front may pass behind it
     )  # fmt: skip
