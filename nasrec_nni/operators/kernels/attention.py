@@ -43,8 +43,13 @@ _float_of: Any = intrinsic(_bits)
 
 @inlined
 def _power_of_two(x: Any) -> Any:
-    """2^x for x ≤ 0; 2^-126 below that. The C library's function would keep the loop around it from vectors."""
+    """2^x for x ≤ 0, 2^-126 at least. The C library's function would keep the loop around it from vectors.
+
+    Large scores are rounded one way where the largest is looked for and another way here (products and sums fused or
+    not), so their difference may lie above 0 by thousands: it is taken as 0.
+    """
     x = LOWEST if x < LOWEST else x  # not a number stays one
+    x = ZERO if x > ZERO else x
     whole = np.int32(x - HALF)
     f = x - np.float32(whole)
     p = (((((C6 * f + C5) * f + C4) * f + C3) * f + C2) * f + C1) * f + ONE
@@ -117,6 +122,7 @@ def _backward(begin: int, end: int, x: Any, out: Any, top: Any, share: Any, g: A
                 dk0, dk1, dv0, dv1 = ZERO, ZERO, ZERO, ZERO
                 for i in range(rows):
                     p = _power_of_two(q0[i] * k0 + q1[i] * k1 - largest[i]) * part[i]
+                    p = ONE if p > ONE else p  # a share; above 1 where rounding moves a large score
                     ds = p * (g0[i] * v0 + g1[i] * v1 - d[i])
                     dv0 += p * g0[i]
                     dv1 += p * g1[i]
