@@ -230,9 +230,9 @@ def bare(data: str, splits: dict[str, int], supernet: str, count: int, threads: 
 WORKS: dict[str, Callable[..., Work]] = {"candidate": candidate, "bare": bare}
 
 
-def looked(yardstick: Yardstick, source: Sequence[Batch]) -> tuple[float, float]:
+def looked(yardstick: Yardstick, source: Sequence[Batch]) -> dict[str, float]:
     """sgemm's GFLOP/s and a DLRM step's ms just now; the host's other guests move both within minutes."""
-    return sgemm(), middle(interleaved({"": yardstick}, source, 5)[""]).cpu
+    return {"gflops": sgemm(), "dlrm_ms": middle(interleaved({"": yardstick}, source, 5)[""]).cpu}
 
 
 def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
@@ -242,7 +242,6 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     print("making rows", file=sys.stderr)
     made_set(data, splits)
     found: dict[str, Any] = {}
-    gflops = []
     yardstick, source = Yardstick(options.rows), batches(512)
     for space in options.spaces:
         print(f"{space}: making a supernet", file=sys.stderr)
@@ -257,21 +256,20 @@ def measured(options: argparse.Namespace, work: Path) -> dict[str, Any]:
             works[f"candidate, {options.heads[0]}, {OTHER} for {ATTENTION}"] = "candidate", first
         works[BARE] = "bare", {}
         rounds: dict[str, list[Figures]] = {name: [] for name in works}
+        after = looked(yardstick, source)
         for number in range(options.rounds):
             for name in random.Random(number).sample(list(works), len(works)):
                 work_name, more = works[name]
-                before = looked(yardstick, source)
                 figures = in_child(Path(__file__), work_name, given | more)
-                gflops_then, dlrm_then = ((a + b) / 2 for a, b in zip(before, looked(yardstick, source), strict=True))
-                figures.extra |= {"gflops": gflops_then, "dlrm_ms": dlrm_then}
+                before, after = after, looked(yardstick, source)
+                figures.extra |= {key: (before[key] + after[key]) / 2 for key in after}
                 rounds[name].append(figures)
-                gflops.append(gflops_then)
-                print(f"{space}, round {number + 1}: {name}: {rounds[name][-1].cpu_seconds:.1f} s", file=sys.stderr)
+                print(f"{space}, round {number + 1}: {name}: {figures.cpu_seconds:.1f} s", file=sys.stderr)
         found[space] = {name: [asdict(figures) for figures in every] for name, every in rounds.items()}
     yardstick.close()
     keys = ("head_rows", "score_rows", "rows", "candidates", "rounds", "heads", "features", "threads")
     facts = {key: getattr(options, key) for key in keys}
-    return {"spaces": found, "gflops": gflops, "options": facts, "machine": machine()}
+    return {"spaces": found, "options": facts, "machine": machine()}
 
 
 def speed(one: Figures, rows: int) -> tuple[float, float]:
@@ -280,32 +278,38 @@ def speed(one: Figures, rows: int) -> tuple[float, float]:
     return rate, rate / one.extra["gflops"]
 
 
+def sgemms(found: dict[str, Any]) -> float:
+    """The median of all looks at sgemm's speed."""
+    every = [one for works in found["spaces"].values() for figures in works.values() for one in figures]
+    return median(one["extra"]["gflops"] for one in every)
+
+
 def words(found: dict[str, Any]) -> str:
     """CPU seconds a candidate."""
-    options, gflops = found["options"], median(found["gflops"])
+    options = found["options"]
     count, rows = options["candidates"], options["head_rows"] + options["score_rows"]
     seconds_head = ("a candidate", "CPU s", "× bare", "features", "head fit", "scoring", "wall s")
     head = (*seconds_head, "GFLOP/s", "of sgemm", "peak MiB", "private", "before")
     texts = []
     for space, works in found["spaces"].items():
-        middle_of = {name: medians([Figures(**one) for one in every]) for name, every in works.items()}
+        figures = {name: [Figures(**one) for one in every] for name, every in works.items()}
+        middle_of = {name: medians(every) for name, every in figures.items()}
         lines = []
         for name, f in middle_of.items():
             parts = [f"{f.extra[key] / count:.2f}" if key in f.extra else "" for key in ("features", "head", "scoring")]
-            rates, shares_of = zip(*(speed(Figures(**one), rows) for one in works[name]), strict=True)
+            rates, shares_of = zip(*(speed(one, rows) for one in figures[name]), strict=True)
             seconds = (f"{f.cpu_seconds / count:.2f}", f"{f.cpu_seconds / middle_of[BARE].cpu_seconds:.2f}", *parts)
             memory = (f.peak_mib, f.private_mib, f.before_peak_mib)
             work = (f"{f.wall_seconds / count:.2f}", f"{median(rates):.0f}", f"{median(shares_of):.0%}")
             lines.append((name, *seconds, *work, *(f"{mib:,.0f}" for mib in memory)))
         text = f"{space}\n\n{table(head, lines)}"
         macs = sum(middle_of[BARE].extra["macs"])
-        floor = 2e-9 * macs / count * rows / gflops
+        floor = 2e-9 * macs / count * rows / sgemms(found)
         text += f"\n\n{1e-6 * macs / count:.2f} M live MACs on average; floor by sgemm {floor:.2f} s"
         text += f"\nforward pass under the profiler: {in_words(middle_of[BARE].extra['shares'])}"
         if {key: options[key] for key in PUBLISHED} == PUBLISHED and space in AUTHORS:
             name = next(iter(works))
-            every = [Figures(**one) for one in works[name]]
-            own = median(1e3 * one.cpu_seconds / count / one.extra["dlrm_ms"] for one in every)
+            own = median(1e3 * one.cpu_seconds / count / one.extra["dlrm_ms"] for one in figures[name])
             theirs = 1e3 * AUTHORS[space] / AUTHORS_DLRM
             text += f"\n{name}, in steps of DLRM: {own:,.0f}, the authors' code {theirs:,.0f}: {theirs / own:.1f} times"
         texts.append(text)
@@ -337,7 +341,7 @@ def main(given: list[str] | None = None) -> None:
     if options.json:
         print(json.dumps(found, indent=2))
         return
-    print(heading(found["machine"], found["gflops"]))
+    print(heading(found["machine"], [sgemms(found)]))
     o = found["options"]
     print(
         f"last layer on {o['head_rows']:,} rows, score on {o['score_rows']:,}; {o['candidates']} candidates a process\n"

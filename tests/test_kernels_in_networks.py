@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -62,15 +62,17 @@ def test_float32_is_float64_but_for_rounding(space: str, seed: int, layer_norm: 
     logits, found = gradients(single, dense, ids)
     wanted_logits, wanted = gradients(double, dense.double(), ids)
     assert found.keys() == wanted.keys()
-    with pytest.MonkeyPatch.context() as patch:  # torch's own float32, which may be far off where activations explode
-        patch.setattr(linear, "KERNEL_ROWS", 1 << 30)
-        plain_logits, plainly = gradients(plain, dense, ids)
     assert logits.isfinite().all()
-    torchs = (plain_logits.double() - wanted_logits).abs().max()
-    size = wanted_logits.abs().max().clamp(min=1)
-    torch.testing.assert_close(logits.double(), wanted_logits, rtol=0, atol=float(2e-3 * size + 4 * torchs))
-    far, torchs = _far(found, wanted), _far(plainly, wanted)
-    assert far <= 1e-3 * torch.cat([one.flatten() for one in wanted.values()]).norm() + 1e-6 + 4 * torchs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "KERNEL_ROWS", 1 << 30)
+        torchs_logits, torchs = gradients(plain, dense, ids)
+    bound = 2e-3 * wanted_logits.abs().max().clamp(min=1)
+    far_bound = 1e-3 * torch.cat([one.flatten() for one in wanted.values()]).norm() + 1e-6
+    # Without layer norm activations may explode, so that torch's own float32 cannot tell either: nothing to compare.
+    assume((torchs_logits.double() - wanted_logits).abs().max() <= bound / 4)
+    assume(_far(torchs, wanted) <= far_bound / 4)
+    torch.testing.assert_close(logits.double(), wanted_logits, rtol=0, atol=float(bound))
+    assert _far(found, wanted) <= far_bound
 
 
 def _far(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
