@@ -86,7 +86,8 @@ def measured(door: str, seconds: float, rows: int, threads: int) -> dict[str, An
     with tempfile.TemporaryDirectory() as folder:
         command = _run(Path(folder), seconds, rows, threads) if door == "run" else _classifier(seconds, rows, threads)
         begin = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Not in a checkout: `python -c` sees its source there, without the packages that setup.py puts into it.
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         wall = time.monotonic() - begin
     if done.returncode:  # below 0 a signal, which leaves no words
         told = f"{done.stderr[-2000:]}\n{done.stdout[-2000:]}".strip()
