@@ -76,6 +76,7 @@ setup(
         "llvmlite",  # numba's compiler, of the version that numba asks for: the kernels' vectors are written with it
         "safetensors>=0.4",  # weights that are never unpickled and can be read in slices
         "scikit-learn>=1.6",  # AUC, stratified folds, NASRecClassifier by its tags of 1.6 on (NNI brings it too)
+        "threadpoolctl>=3.1",  # sets the threads of numpy's matrix products (scikit-learn brings it too)
         "scipy>=1.11",  # L-BFGS for the last layer (NNI brings it too)
         "tensorboard>=2.15",  # scalars of supernet, search and retraining
         "jinja2>=3.1",  # the report page, escaped

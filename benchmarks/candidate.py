@@ -59,6 +59,7 @@ from nasrec_nni.evaluation.supernet import WEIGHTS, SupernetFacts
 from nasrec_nni.metrics import auc
 from nasrec_nni.profiling import profile
 from nasrec_nni.strategies.sampling import architectures
+from nasrec_nni.threads import set_threads
 
 PUBLISHED = {"head_rows": 256_000, "score_rows": 1_228_800}
 AUTHORS = {"nasrec-full": 4760.0, "nasrec-small": 1380.0}  # CPU seconds of their code at the published budget
@@ -129,7 +130,7 @@ class Stopwatch:
 
 
 def opened(data: str, splits: dict[str, int], supernet: str, threads: int, **more: str) -> Evaluator:
-    torch.set_num_threads(threads)
+    set_threads(threads)
     config = SearchConfig.model_validate({"head_rows": splits["train"], "score_rows": splits["val"], **more})
     return Evaluator(Path(supernet), made_set(Path(data), splits), config)
 

@@ -76,13 +76,13 @@ def predicting(engine: str) -> Callable[..., Work]:
 
     def work(log: str, model: str, threads: int) -> Work:
         import pyarrow as pa
-        import torch
 
         from nasrec_nni.export.model import load_model
         from nasrec_nni.export.predict import predict_file
+        from nasrec_nni.threads import set_threads
 
         pa.set_cpu_count(threads)
-        torch.set_num_threads(threads)
+        set_threads(threads)
         loaded = load_model(model, engine=engine, threads=threads)  # type: ignore[arg-type]
         folder = Path(tempfile.mkdtemp(dir=Path(log).parent))
         predict_file(loaded, [_first(log, folder)], folder / "few.parquet", progress=False)

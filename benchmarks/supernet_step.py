@@ -50,6 +50,7 @@ from nasrec_nni.architecture.draw import stream
 from nasrec_nni.architecture.value import Path as NetworkPath
 from nasrec_nni.profiling import profile
 from nasrec_nni.strategies.sampling import FULL, SINGLE_OPERATOR_ANY_CONNECTION, PathSampler
+from nasrec_nni.threads import set_threads
 
 GROUP = 5  # architectures whose standalone networks are in memory together
 ATTENTION, OTHER = "attn", "efc"
@@ -95,7 +96,7 @@ class Measuring:
         """The measured steps of every architecture."""
         found = []
         for numbers in groups(range(self.options.architectures), GROUP):
-            steps: dict[Hashable, Any] = {}
+            steps: dict[tuple[int, str], Any] = {}
             for number in numbers:
                 path = self.path(number)
                 steps[number, SUPERNET] = self.supernet.step(lambda number=number: self.path(number))  # type: ignore[misc]
@@ -103,15 +104,12 @@ class Measuring:
                 steps[number, LEAN] = self.alone.lean_step(path)
                 if attention_blocks(path):
                     steps[number, WITHOUT] = self.supernet.step(lambda path=path: without_attention(path))  # type: ignore[misc]
-            steps[DLRM], steps[PAGED] = self.yardstick, self.paged
+                steps[number, DLRM], steps[number, PAGED] = self.yardstick, self.paged
             self.gflops.append(sgemm())
             times = interleaved(steps, self.batches, self.options.repeats, self.options.seed + numbers[0])
-            dlrm = {name: middle(times.pop(name)).as_dict() for name in (DLRM, PAGED)}
             for number in numbers:
-                own = {
-                    key[1]: middle(times[key]).as_dict() for key in times if isinstance(key, tuple) and key[0] == number
-                }
-                found.append(self._facts(number) | {"steps": own | dlrm})
+                own = {key[1]: middle(times[key]).as_dict() for key in steps if key[0] == number}
+                found.append(self._facts(number) | {"steps": own})
             print(f"{len(found)} of {self.options.architectures} architectures", file=sys.stderr)
         return found
 
@@ -144,7 +142,7 @@ def memory(space: str, rows: int, batch: int, steps: int, sizes: dict[str, Any],
     """For a process of its own: a supernet trained for some steps; says what table and used optimizer rows take."""
     supernet = Supernet(space, rows, **{key: tuple(v) if isinstance(v, list) else v for key, v in sizes.items()})
     sampler = PathSampler(SINGLE_OPERATOR_ANY_CONNECTION, supernet.space.description)
-    torch.set_num_threads(threads)
+    set_threads(threads)
 
     def run() -> tuple[int, dict[str, Any]]:
         touched = torch.zeros(len(supernet.space.embedding.weight), dtype=torch.bool)
@@ -226,14 +224,17 @@ def words(found: dict[str, Any]) -> str:
             lines += [line(f"{kind}: full path", [full], kind, "macs", gflops, batch) for kind in (SUPERNET, ALONE)]
         for name in (DLRM, PAGED):
             parts = {key: [one["steps"][name][key] for one in every] for key in every[0]["steps"][name]}
-            cells = [f"{median(parts[key]):.1f}" for key in ("cpu", "forward", "backward", "optimizer", "wall")]
+            cells = [f"{mean(parts[key]):.1f}" for key in ("forward", "backward", "optimizer", "wall")]
+            cells = [f"{mean(parts['cpu']):.1f}", f"{median(parts['cpu']):.1f}", *cells]
             ratio = f"{median(a / b['steps'][DLRM]['cpu'] for a, b in zip(parts['cpu'], every, strict=True)):.2f}"
-            lines.append((name, str(len(every)), cells[0], *cells, "", ratio, "", "", ""))
+            lines.append((name, str(len(every)), *cells, "", ratio, "", "", ""))
         texts.append(f"{space}\n\n{table(head, lines)}")
         floor = mean(training_flop(one["macs"], batch) for one in every) * 1e-6 / gflops
         texts[-1] += f"\n\nfloor by sgemm: {floor:.1f} ms a step; under the profiler: {in_words(content['shares'])}"
         if space in AUTHORS:
-            own = mean(one["steps"][SUPERNET]["cpu"] for one in every) / median(
+            # Means of both: a step of each architecture and as many of the yardstick, all rounds over all of them, so
+            # that a machine that is now slow and now fast is so for both. A median would take one of its two speeds.
+            own = mean(one["steps"][SUPERNET]["cpu"] for one in every) / mean(
                 one["steps"][DLRM]["cpu"] for one in every
             )
             theirs = AUTHORS[space] / AUTHORS_DLRM

@@ -72,6 +72,11 @@ def profile(network: Architecture | Path, sizes: Sizes) -> Profile:
     return Profile(live_macs, all_macs, live_parameters, all_parameters)
 
 
+def live_macs(path: Path, sizes: Sizes) -> int:
+    """The profile's `live_macs` alone, in a third of its time: training counts them at each step."""
+    return _cost(canonical_path(path), sizes)[0]
+
+
 def widths(path: Path, sizes: Sizes) -> tuple[list[int], list[int]]:
     """`w_j` and `r_j` of the sources 0..N; 0 for an output that a canonical path leaves out."""
     columns, rows = [sizes.dense], [sizes.fields]

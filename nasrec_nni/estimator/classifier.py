@@ -321,12 +321,12 @@ def _told_as_value_error() -> Iterator[None]:
 
 @contextmanager
 def _undisturbed(threads: int | None) -> Iterator[None]:
-    """torch's threads and random numbers are the caller's again behind the block; a harmless warning is not shown."""
+    """Threads and torch's random numbers are the caller's again behind the block; a harmless warning is not shown."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*is found to be not a nn.Module.*", RuntimeWarning)
         import torch
 
-        from nasrec_nni.pipeline.speed import threads as of_torch
+        from nasrec_nni.threads import threads as used
 
-        with of_torch(threads), torch.random.fork_rng(devices=[]):
+        with used(threads), torch.random.fork_rng(devices=[]):
             yield

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nasrec_nni.operators.flat import RowsToColumns
 from nasrec_nni.operators.inputs import Inputs, Limits
-from nasrec_nni.operators.linear import ColumnMap, Norm, xavier
+from nasrec_nni.operators.linear import ColumnMap, Norm, multiply_add, xavier
 from nasrec_nni.operators.slices import take
 
 
@@ -35,5 +35,5 @@ class Cross(nn.Module):
     def forward(self, inputs: Inputs, out: int) -> Tensor:
         first = self.sparse(inputs.sparse, out)
         x = first + self.dense(inputs.dense, out)
-        crossed = first * torch.addmm(take(self.bias, out), x, take(self.weight, out, out)) + x
+        crossed = first * multiply_add(take(self.bias, out), x, take(self.weight, out, out)) + x
         return crossed if self.norm is None else self.norm(crossed)  # type: ignore[no-any-return]

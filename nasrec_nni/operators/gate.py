@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nasrec_nni.operators.flat import RowsToColumns
 from nasrec_nni.operators.inputs import Inputs, Limits
-from nasrec_nni.operators.linear import ColumnMap, xavier
+from nasrec_nni.operators.linear import ColumnMap, multiply_add, xavier
 from nasrec_nni.operators.slices import take
 
 
@@ -35,5 +35,5 @@ class GatedFusion(nn.Module):
         dense: Tensor = self.dense(inputs.dense, out, relu=True)
         sparse: Tensor = self.sparse(inputs.sparse, out, relu=True)
         weight = take(self.weight, out, out)
-        gate = torch.sigmoid(torch.addmm(take(self.bias, out), dense + sparse, weight))
+        gate = torch.sigmoid(multiply_add(take(self.bias, out), dense + sparse, weight))
         return torch.lerp(sparse, dense, gate.to(sparse.dtype))

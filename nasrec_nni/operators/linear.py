@@ -20,6 +20,7 @@ LAYER_NORM_EPS = 1e-5
 KERNEL_ROWS = (
     4096  # from which our layer norm gains more by its loops than it loses by its call: sparse rows, not dense
 )
+LARGE_PRODUCT = 1 << 27  # multiply-accumulates: 512 rows by weights of 512 × 512
 
 
 def xavier(shape: tuple[int, ...], inputs: int, outputs: int) -> nn.Parameter:
@@ -51,9 +52,9 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> T
     return normed.relu_() if relu else normed  # in place: the result is nobody else's
 
 
-def kernels_serve(rows: int, *tensors: Tensor) -> bool:
+def kernels_serve(size: int, *tensors: Tensor, least: int = KERNEL_ROWS) -> bool:
     """Whether so many rows go through the compiled kernels: float32 on the CPU; autocast and export take torch's."""
-    if torch.compiler.is_compiling() or rows < KERNEL_ROWS or torch.is_autocast_enabled("cpu"):  # in this order: a
+    if torch.compiler.is_compiling() or size < least or torch.is_autocast_enabled("cpu"):  # in this order: a
         return False  # traced number of rows that is compared would become a limit of the program
     return all(one.is_cpu and one.dtype == torch.float32 for one in tensors)
 
@@ -78,11 +79,25 @@ class Tail(nn.Module):
 
 def multiply_add(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
     """`total + x @ weight` for matrices; `total` may be None, a bias or a running sum, which is then written over."""
+    if _is_large(x, weight):
+        from nasrec_nni.operators.kernels.product import Product
+
+        product: Tensor = Product.apply(x, weight)  # type: ignore[no-untyped-call]
+        return product if total is None else product.add_(total)
     if total is None:
         return x @ weight
     if total.dim() == 1 or total.dtype != weight.dtype:  # a bias; autocast, which knows no product in place
         return torch.addmm(total, x, weight)
     return total.addmm_(x, weight)
+
+
+def _is_large(x: Tensor, weight: Tensor) -> bool:
+    """Whether numpy's products are asked: they may be faster."""
+    if not kernels_serve(x.shape[0] * weight.numel(), x, weight, least=LARGE_PRODUCT):
+        return False
+    from nasrec_nni.operators.kernels.product import gains  # llvmlite, as numba, is imported when it is needed
+
+    return gains()
 
 
 class ColumnMap(nn.Module):

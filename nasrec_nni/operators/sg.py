@@ -34,7 +34,7 @@ class SigmoidGating(nn.Module):
         passed = right.shape[1]
         m = max(left.shape[1], passed)
         gate_weight = take(self.gate_weight, left.shape[1], passed)
-        gate = torch.sigmoid(torch.addmm(take(self.gate_bias, passed), left, gate_weight))
+        gate = torch.sigmoid(multiply_add(take(self.gate_bias, passed), left, gate_weight))
         if m == out:
             result = pad(gate * right, m)
         else:

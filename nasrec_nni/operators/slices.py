@@ -24,47 +24,45 @@ class SliceTape:
     """
 
     def __init__(self) -> None:
-        self._leaves: dict[nn.Parameter, list[Tensor]] = {}
+        # A leaf serves again whenever its slice does: making one takes ten times as long as finding it.
+        self._made: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        self._used: dict[tuple[int, tuple[int, ...]], tuple[nn.Parameter, Tensor]] = {}
 
     def take(self, parameter: nn.Parameter, shape: tuple[int, ...]) -> Tensor:
-        """A leaf that shares storage with `parameter[:shape]`.
+        """A leaf that shares storage with `parameter[:shape]`, the same one throughout a step.
 
         Raises:
             ValueError: the parameter is smaller than that.
         """
-        if any(size > most for size, most in zip(shape, parameter.shape, strict=True)):
-            raise ValueError(f"a weight of {tuple(parameter.shape)} has no leading block of {shape}")
-        whole = parameter.detach()  # one view by strides is cheaper than a slice an axis
-        leaf = whole.as_strided(shape, whole.stride(), whole.storage_offset()).requires_grad_()
-        self._leaves.setdefault(parameter, []).append(leaf)
+        key = (id(parameter), shape)
+        leaf = self._made.get(key)
+        if leaf is None or leaf.data_ptr() != parameter.data_ptr():  # another weight, or this one has moved
+            leaf = self._made[key] = _leaf(parameter, shape)
+        self._used[key] = (parameter, leaf)
         return leaf
 
     def gradients(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """(weight, gradient) of every weight used; the gradient covers the leading block of its own shape.
 
-        A weight taken more than once in the step gives one gradient over the smallest block that holds
-        all of its slices.
+        A weight of which several slices were taken in the step gives one gradient over the smallest block that holds
+        all of them.
         """
-        for parameter, leaves in self._leaves.items():
-            gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
-            if len(gradients) == 1:
-                yield parameter, gradients[0]
-            elif gradients:
-                shape = [max(sizes) for sizes in zip(*(gradient.shape for gradient in gradients), strict=True)]
-                total = gradients[0].new_zeros(shape)
-                for gradient in gradients:
-                    total[tuple(slice(size) for size in gradient.shape)] += gradient
-                yield parameter, total
+        found: dict[int, tuple[nn.Parameter, list[Tensor]]] = {}
+        for (number, _), (parameter, leaf) in self._used.items():
+            if leaf.grad is not None:
+                found.setdefault(number, (parameter, []))[1].append(leaf.grad)
+        for parameter, gradients in found.values():
+            yield parameter, gradients[0] if len(gradients) == 1 else _sum(gradients)
 
     def zero_grad(self) -> None:
-        """Forget gradients but not leaves: Lightning zeroes between the forward and the backward pass."""
-        for leaves in self._leaves.values():
-            for leaf in leaves:
-                leaf.grad = None
+        """Forget gradients but not what was used: Lightning zeroes between the forward and the backward pass."""
+        for _, leaf in self._used.values():
+            leaf.grad = None
 
     def clear(self) -> None:
-        """Forget the leaves; the optimizer does so at the end of its step."""
-        self._leaves.clear()
+        """Forget the step; the optimizer does so at its end."""
+        self.zero_grad()
+        self._used.clear()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -74,6 +72,21 @@ class SliceTape:
             yield
         finally:
             _active.reset(token)
+
+
+def _leaf(parameter: nn.Parameter, shape: tuple[int, ...]) -> Tensor:
+    if any(size > most for size, most in zip(shape, parameter.shape, strict=True)):
+        raise ValueError(f"a weight of {tuple(parameter.shape)} has no leading block of {shape}")
+    whole = parameter.detach()  # one view by strides is cheaper than a slice an axis
+    return whole.as_strided(shape, whole.stride(), whole.storage_offset()).requires_grad_()
+
+
+def _sum(gradients: list[Tensor]) -> Tensor:
+    """Of leading blocks: over the smallest one that holds them all."""
+    total = gradients[0].new_zeros([max(sizes) for sizes in zip(*(one.shape for one in gradients), strict=True)])
+    for gradient in gradients:
+        total[tuple(slice(size) for size in gradient.shape)] += gradient
+    return total
 
 
 def take(parameter: nn.Parameter, *shape: int) -> Tensor:

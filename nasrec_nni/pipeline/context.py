@@ -17,6 +17,7 @@ from nasrec_nni.pipeline.space import describe
 from nasrec_nni.pipeline.tables import too_large
 from nasrec_nni.profiling import Sizes
 from nasrec_nni.run_folder import RunFolder
+from nasrec_nni.threads import set_threads
 
 if TYPE_CHECKING:
     import torch
@@ -77,10 +78,8 @@ class Context:
 
     def set_threads(self) -> None:
         """As many CPU threads as the config says."""
-        import torch
-
         if self.config.threads is not None:
-            torch.set_num_threads(self.config.threads)
+            set_threads(self.config.threads)
 
     def check_data(self) -> None:
         """Refuse, before any training, what the stages to come cannot do with these rows.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from nasrec_nni.errors import UserError
 from nasrec_nni.profiling import Sizes
+from nasrec_nni.threads import threads as set_for
 
 if TYPE_CHECKING:
     from nasrec_nni.architecture.value import Architecture
@@ -37,7 +37,7 @@ def of_model(folder: Path, threads: int) -> dict[str, Any]:
     width = content["sizes"]["dense"] if searched else content["dense_width"]
     lengths = (content if searched else content["settings"])["lengths"]
     rows = np.repeat(content["rows_per_field"], lengths or 1)
-    with _threads(threads):
+    with set_for(threads):
         network = TorchEngine(load_network(folder))
         try:
             runtime: Engine | UserError = OnnxEngine(folder / layout.ONNX, threads)
@@ -67,7 +67,7 @@ def of_architecture(architecture: Architecture, sizes: Sizes, rows: Path | int, 
         per_field, lengths = prepared.rows_per_field, prepared.lengths
     network = NASRecNetwork(architecture, sizes, TableSettings(per_field, lengths=lengths)).eval()
     columns = np.repeat(per_field, lengths).tolist()
-    with TemporaryDirectory() as folder, _threads(threads):
+    with TemporaryDirectory() as folder, set_for(threads):
         try:
             programs.need_onnx()
             path = Path(folder) / "model.onnx"
@@ -94,16 +94,3 @@ def _told(engines: dict[str, Engine | UserError], width: int, rows: Sequence[int
             took = percentiles(lambda run=engine.logits, x=dense, ids=sparse: run(x, ids))  # type: ignore[misc]
             found.append({"engine": name, "batch": batch} | took._asdict())
     return {"threads": threads, "latency": found} | ({"not_measured": without} if without else {})
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Torch's threads inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

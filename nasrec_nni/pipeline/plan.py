@@ -18,12 +18,13 @@ from nasrec_nni.operators.memory import WAYS_OUT, machine_memory, mib, states_pe
 from nasrec_nni.pipeline.check import check
 from nasrec_nni.pipeline.facts import DataFacts, facts_of
 from nasrec_nni.pipeline.space import describe
-from nasrec_nni.pipeline.speed import TABLE_ROWS, Speed, fit_pass, measure, threads
+from nasrec_nni.pipeline.speed import TABLE_ROWS, Speed, fit_pass, measure
 from nasrec_nni.pipeline.tables import too_large
 from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes, profile
 from nasrec_nni.strategies.sampling.distributions import FULL
 from nasrec_nni.strategies.sampling.sampler import PathSampler, architectures
+from nasrec_nni.threads import threads
 
 if TYPE_CHECKING:
     from torch import nn

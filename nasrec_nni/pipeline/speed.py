@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nasrec_nni.config import Recipe
 from nasrec_nni.profiling import Sizes
+from nasrec_nni.threads import threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,19 +83,6 @@ def fit_pass(rows: int, features: int) -> float:
         x.T @ residual
 
     return _seconds(run)
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """So many CPU threads of torch inside the block."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _seconds(run: Callable[[], None]) -> float:

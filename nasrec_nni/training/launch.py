@@ -26,6 +26,7 @@ import torch
 import torch.distributed as dist
 
 from nasrec_nni.errors import UserError
+from nasrec_nni.threads import set_threads
 from nasrec_nni.training.keeper import SIGNALS
 
 GRACE = 15.0  # seconds that the other ranks have to end when one has failed: they may wait for it for ever
@@ -183,7 +184,7 @@ def _run(rank: Rank, setting: _Setting, channel: Connection) -> None:
         "LOCAL_RANK": str(rank.number),
         "OMP_NUM_THREADS": str(setting.threads),
     }
-    torch.set_num_threads(setting.threads)
+    set_threads(setting.threads)
     warnings.filters[:] = setting.filters  # type: ignore[index]
     outcome: Any = None
     try:

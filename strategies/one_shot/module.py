@@ -13,7 +13,7 @@ from torch import Tensor
 from nasrec_nni.architecture.value import Path
 from nasrec_nni.operators.ranks import ranks
 from nasrec_nni.operators.slices import SliceTape
-from nasrec_nni.profiling import profile
+from nasrec_nni.profiling import live_macs
 from nasrec_nni.strategies.sampling.sampler import PathSampler, architectures
 
 
@@ -67,7 +67,7 @@ class PathModule(BaseOneShotLightningModule):  # type: ignore[misc]
         with tape.recording() if tape is not None else nullcontext():
             for path, _role in self.sampler.draw(self.trainer.global_step):
                 self.model.activate(path)
-                self.row_macs += ranks() * len(batch.label) * profile(path, self.model.sizes).live_macs
+                self.row_macs += ranks() * len(batch.label) * live_macs(path, self.model.sizes)
                 loss = self.training_module.training_step(batch, batch_index)
                 total = loss if total is None else total + loss
         assert total is not None

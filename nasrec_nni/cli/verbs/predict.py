@@ -42,9 +42,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from nasrec_nni.export.predict import predict_file
 
     if options.engine == "torch" and options.threads is not None:
-        import torch
+        from nasrec_nni.threads import set_threads
 
-        torch.set_num_threads(options.threads)
+        set_threads(options.threads)
     model = load_model(options.model, engine=options.engine, threads=options.threads)
     found = predict_file(
         model,
