@@ -7,7 +7,7 @@ Both end in a layer norm over the active width, or have a bias; a ReLU behind it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -131,22 +131,20 @@ class RowMap(nn.Module):
         self.tail = Tail(out, layer_norm)
 
     def forward(self, sources: Mapping[int, Rows], out: int, relu: bool = False) -> Tensor:
-        shape = next(iter(sources.values())).own.shape[:2]
-        pairs: list[Tensor] = []
-        for source, rows in sources.items():
-            for weights, x in zip((self.weight, self.merger), rows.parts, strict=False):
-                pairs += (x.reshape(-1, x.shape[2]), take(weights[str(source)], x.shape[2], out))
-        return self._mixed(pairs, out, relu).view(*shape, out)
-
-    def _mixed(self, pairs: Sequence[Tensor], out: int, relu: bool) -> Tensor:
-        norm = self.tail.norm
-        if norm is not None and kernels_serve(pairs[0].shape[0], *pairs):
+        xs = [part for rows in sources.values() for part in rows.parts]
+        maps = [
+            take(weights[str(source)], x.shape[2], out)
+            for source, rows in sources.items()
+            for weights, x in zip((self.weight, self.merger), rows.parts, strict=False)
+        ]
+        shape, norm = xs[0].shape[:2], self.tail.norm
+        if norm is not None and kernels_serve(shape.numel(), *xs, *maps):
             from nasrec_nni.operators.kernels.mix import MixedRows  # numba takes half a second to import
 
             weight, bias = take(norm.weight, out), take(norm.bias, out)
-            return MixedRows.apply(relu, LAYER_NORM_EPS, weight, bias, *pairs[::2], *pairs[1::2])  # type: ignore[no-any-return,no-untyped-call]
+            return MixedRows.apply(relu, LAYER_NORM_EPS, weight, bias, *xs, *maps)  # type: ignore[no-any-return,no-untyped-call]
         total = self.tail.start(out)
-        for x, weight in zip(pairs[::2], pairs[1::2], strict=True):
-            total = multiply_add(total, x, weight)
+        for x, weight in zip(xs, maps, strict=True):
+            total = multiply_add(total, x.reshape(-1, x.shape[2]), weight)
         assert total is not None
-        return self.tail(total, relu)  # type: ignore[no-any-return]
+        return self.tail(total, relu).view(*shape, out)  # type: ignore[no-any-return]

@@ -128,7 +128,7 @@ def _turned(maps: Sequence[Tensor], heights: Sequence[int], width: int) -> list[
 
 
 class MixedRows(torch.autograd.Function):
-    """`LN(Σ_j x_j W_j)`, `x_j [N, r_j]`, `W_j [r_j, S]` to `[N, S]`; negative numbers become 0 if `relu`.
+    """`LN(Σ_j x_j W_j)`, `x_j [..., r_j]`, `W_j [r_j, S]` to `[..., S]`; negative numbers become 0 if `relu`.
 
     Arguments are `relu`, the layer norm's epsilon, weight and bias `[S]`, all x, then all W.
 
@@ -139,17 +139,18 @@ class MixedRows(torch.autograd.Function):
     def forward(context: Any, relu: bool, eps: float, weight: Tensor, bias: Tensor, *given: Tensor) -> Tensor:
         number = len(given) // 2
         xs, maps = [x.detach().contiguous() for x in given[:number]], [one.detach() for one in given[number:]]
-        count, width = len(xs[0]), len(weight)
+        lead, width = xs[0].shape[:-1], len(weight)
+        count = lead.numel()
         wide = -(-width // TILE) * TILE
         kept = any(context.needs_input_grad)
-        widths = [x.shape[1] for x in xs]
+        widths = [x.shape[-1] for x in xs]
         norm = np.zeros((3, wide), np.float32)
         norm[0, :width], norm[1, :width], norm[2, :width] = weight.detach().numpy(), bias.detach().numpy(), 1
-        y, moments = xs[0].new_empty(count, width), np.empty((count if kept else 0, 2), np.float32)
+        y, moments = xs[0].new_empty(*lead, width), np.empty((count if kept else 0, 2), np.float32)
         sums = xs[0].new_empty(count if kept else 0, width)
         arrays: list[Any] = [np.array([x.data_ptr() for x in xs]), np.array(widths)]
         arrays += [_padded(maps, widths, width, wide), *norm, np.float32(eps), relu, kept]
-        arrays += [sums.numpy(), y.numpy(), moments]
+        arrays += [sums.numpy(), y.numpy().reshape(count, width), moments]
         in_parts(lambda begin, end: _forward(begin, end, *arrays), count)
         if kept:
             context.save_for_backward(sums, *xs, *maps)
@@ -166,11 +167,17 @@ class MixedRows(torch.autograd.Function):
         wide, parts = context.norm.shape[1], -(-count // ROWS)
         wanted = context.needs_input_grad[4 : 4 + number]
         found = [torch.empty_like(x) if want else None for x, want in zip(xs, wanted, strict=True)]
-        heights = [x.shape[1] for x in xs]
+        heights = [x.shape[-1] for x in xs]
         turned = _turned(maps, heights, width)
         totals = np.zeros((parts, sum(heights), wide), np.float32)
         sides = np.zeros((2, parts, wide), np.float32)
-        arrays: list[Any] = [gradient.contiguous().numpy(), sums.numpy(), context.moments, *context.norm, context.relu]
+        arrays: list[Any] = [
+            gradient.contiguous().numpy().reshape(count, width),
+            sums.numpy(),
+            context.moments,
+            *context.norm,
+            context.relu,
+        ]
         arrays += [np.array([x.data_ptr() for x in xs]), np.array(heights)]
         arrays += [np.array([one.ctypes.data for one in turned])]
         arrays += [np.array([0 if one is None else one.data_ptr() for one in found])]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nasrec_nni.operators.optimizers.exchange import exchange
 from nasrec_nni.operators.optimizers.fused import Parts, fits
-from nasrec_nni.operators.optimizers.gradients import Block, chunks, collect, total_norm
+from nasrec_nni.operators.optimizers.gradients import Block, chunks, collect, of_slices, total_norm
 from nasrec_nni.operators.optimizers.rules import RULES, Rule
 from nasrec_nni.operators.ranks import ranks
 from nasrec_nni.operators.slices import SliceTape
@@ -100,7 +100,8 @@ class TouchedOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        found = [(group, list(collect(group["params"], self.tape))) for group in self.param_groups]
+        sliced = of_slices(self.tape)
+        found = [(group, list(collect(group["params"], sliced))) for group in self.param_groups]
         if ranks() > 1:
             exchange(block for _, blocks in found for block in blocks)
         works = [_work(group, [b for b in blocks if b.gradient.numel()]) for group, blocks in found]

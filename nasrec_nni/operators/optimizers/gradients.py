@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,16 +71,24 @@ def distinct_rows(indices: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     return rows, values.new_zeros(len(rows), *values.shape[1:]).index_add_(0, inverse, values)
 
 
-def collect(parameters: Iterable[nn.Parameter], tape: SliceTape | None) -> Iterator[Block]:
+def of_slices(tape: SliceTape | None) -> dict[int, Tensor]:
+    """The tape's gradients by the weight's `id`; a tensor's own hash is that too, and takes ten times as long."""
+    return {} if tape is None else {id(parameter): leading for parameter, leading in tape.gradients()}
+
+
+def collect(parameters: Iterable[nn.Parameter], sliced: Mapping[int, Tensor]) -> Iterator[Block]:
     """Every block of the step, at most one a parameter; one of rows may have none.
+
+    Args:
+        parameters: of a group.
+        sliced: as of `of_slices`.
 
     Raises:
         ValueError: one parameter has a gradient of its own and one on the tape in the same step.
     """
-    sliced = {id(parameter): leading for parameter, leading in tape.gradients()} if tape is not None else {}
     for parameter in parameters:
         gradient = parameter.grad
-        leading = sliced.get(id(parameter))  # a tensor's own hash is its number too, found ten times slower
+        leading = sliced.get(id(parameter))
         if gradient is None:
             if leading is not None:
                 yield Block(parameter, leading, None, False)
