@@ -20,6 +20,7 @@ bench: install
 	$(BIN)/python benchmarks/prepare_scaling.py --logs build/bench --rows 50000 200000 800000
 	$(BIN)/python benchmarks/loader.py --rows 200000 --steps 2
 	$(BIN)/python benchmarks/supernet_step.py --short
+	$(BIN)/python benchmarks/products.py --short
 	$(BIN)/python benchmarks/candidate.py --short
 	$(BIN)/python benchmarks/retrain_step.py --short
 	$(BIN)/python benchmarks/scaling.py --short

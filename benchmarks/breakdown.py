@@ -30,6 +30,7 @@ OURS = {
     "MixedRows": "mixing of rows",
     "PairProducts": "matrix products",
     "PairsOfRows": "matrix products",
+    "Product": "matrix products",
     "SumsOfPairs": "elementwise and sums",
 }
 VIEWS = ("aten::t", "aten::view", "aten::transpose", "aten::as_strided", "aten::detach", "aten::reshape", "aten::empty")

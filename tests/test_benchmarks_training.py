@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from nasrec_nni.strategies.sampling import architectures
+from nasrec_nni.threads import threads
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--blocks", 2, "--dense-widths", 16, 32, "--sparse-rows", 16)
@@ -21,15 +22,23 @@ TINY = ("--blocks", 2, "--dense-widths", 16, 32, "--sparse-rows", 16)
 
 @pytest.fixture(autouse=True, scope="module")
 def _importable() -> Iterator[None]:
-    """Scripts import each other by name; what they change of torch is put back."""
-    before, threads = set(sys.modules), torch.get_num_threads()
+    """Scripts import each other by name; what they change of threads is put back."""
+    before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
-    yield
+    with threads(None):
+        yield
     sys.path.remove(str(FOLDER))
     for name in set(sys.modules) - before:
         if (FOLDER / f"{name}.py").exists():
             del sys.modules[name]
-    torch.set_num_threads(threads)
+
+
+def test_products(capsys: pytest.CaptureFixture[str]) -> None:
+    _, found, table = run("products", capsys, "--shapes", "64x32x16", "5x33x7", "--rounds", 2)
+    lines = found["products"]
+    assert [line["product"] for line in lines] == ["forward", "of the input", "of the weight"] * 2
+    assert all(line[library] > 0 for line in lines for library in ("torch", "numpy", "ratio"))
+    assert "5 x 33 x 7" in table
 
 
 def run(script: str, capsys: pytest.CaptureFixture[str], *words: object) -> tuple[ModuleType, dict[str, Any], str]:

@@ -268,6 +268,39 @@ def test_lazy_adam_keeps_unused_slices() -> None:
     assert optimizer.state[model.weight]["step"] == 3
 
 
+def test_a_leaf_serves_every_step_until_its_weight_moves() -> None:
+    model, tape = Sliced(), SliceTape()
+    with tape.recording():
+        first = take(model.weight, 2, 3)
+        assert take(model.weight, 2, 3) is first
+        assert take(model.weight, 3, 2) is not first
+    (2 * first).sum().backward()
+    (parameter, gradient), *others = tape.gradients()
+    assert parameter is model.weight
+    assert torch.equal(gradient, torch.full((2, 3), 2, dtype=F64))
+    assert others == []  # the other slice has none
+    tape.clear()
+    assert first.grad is None
+    assert list(tape.gradients()) == []
+    with tape.recording():
+        assert take(model.weight, 2, 3) is first
+        model.weight.data = model.weight.data.float()  # as `.to` does
+        moved = take(model.weight, 2, 3)
+    assert moved.dtype == torch.float32
+    assert moved.data_ptr() == model.weight.data_ptr()
+    with pytest.raises(ValueError, match=r"a weight of \(\d, \d\) has no leading block of \(9, 1\)"), tape.recording():
+        take(model.weight, 9, 1)
+
+
+def test_several_slices_of_a_weight_give_one_gradient_over_all_of_them() -> None:
+    model, tape = Sliced(), SliceTape()
+    with tape.recording():
+        loss = take(model.weight, 2, 3).sum() + 10 * take(model.weight, 3, 2).sum() + take(model.weight, 2, 3).sum()
+    loss.backward()
+    ((_, gradient),) = tape.gradients()
+    assert gradient.tolist() == [[12, 12, 2], [12, 12, 2], [10, 10, 0]]
+
+
 def test_one_weight_used_both_ways_is_refused() -> None:
     model, tape = Sliced(), SliceTape()
     optimizer = Adagrad(model.parameters(), tape=tape)

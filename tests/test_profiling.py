@@ -11,7 +11,7 @@ from nasrec_nni.architecture.draw import random_architecture
 from nasrec_nni.architecture.json import load_architecture
 from nasrec_nni.network import NASRecNetwork, TableSettings
 from nasrec_nni.plugins import registry
-from nasrec_nni.profiling import Sizes, profile
+from nasrec_nni.profiling import Sizes, live_macs, profile
 
 PUBLISHED = Path(__file__).parent / "published"
 INPUTS = {"criteo": (13, 26), "avazu": (1, 23), "kdd": (3, 10)}
@@ -32,6 +32,15 @@ def test_published_networks(name: str) -> None:
     found = profile(load_architecture(PUBLISHED / f"{name}.json"), Sizes(dense, fields))
     millions = (found.live_macs, found.all_macs, found.live_parameters, found.all_parameters)
     assert tuple(round(count / 1e6, 4) for count in millions) == TABLE[name]
+
+
+@pytest.mark.parametrize("space", ["nasrec-small", "nasrec-full", "nasrec-plus"])
+def test_live_macs_alone_are_the_profiles(space: str) -> None:
+    description = registry("search_spaces").load(space)
+    sizes = Sizes.of(description, 13, 26, True)
+    for seed in range(20):
+        path = random_architecture(description, np.random.default_rng(seed)).path
+        assert live_macs(path, sizes) == profile(path, sizes).live_macs
 
 
 @pytest.mark.parametrize("layer_norm", [True, False])

@@ -20,7 +20,8 @@ LAYER_NORM_EPS = 1e-5
 KERNEL_ROWS = (
     4096  # from which our layer norm gains more by its loops than it loses by its call: sparse rows, not dense
 )
-LARGE_PRODUCT = 1 << 27  # multiply-accumulates: 512 rows by weights of 512 × 512
+LARGE_PRODUCT = 1 << 27  # multiply-accumulates: 512 rows by a weight of 512 × 512
+LARGE_WEIGHT = 1 << 13  # numbers: 512 × 16
 
 
 def xavier(shape: tuple[int, ...], inputs: int, outputs: int) -> nn.Parameter:
@@ -92,8 +93,9 @@ def multiply_add(total: Tensor | None, x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _is_large(x: Tensor, weight: Tensor) -> bool:
-    """Whether numpy's products are asked: they may be faster."""
-    if not kernels_serve(x.shape[0] * weight.numel(), x, weight, least=LARGE_PRODUCT):
+    """Whether numpy's product is the faster one."""
+    numbers = weight.numel()
+    if not kernels_serve(x.shape[0] * numbers, x, weight, least=LARGE_PRODUCT) or numbers < LARGE_WEIGHT:
         return False
     from nasrec_nni.operators.kernels.product import gains  # llvmlite, as numba, is imported when it is needed
 

@@ -1,8 +1,9 @@
 """Large matrix products by numpy's library: float32 in one thread, on AMD's processors without AVX-512.
 
-There numpy's OpenBLAS takes a tenth less time than torch's MKL for 512 rows by 512 × 1024 weights, a third less for
-weights of 1024 × 1035, and as long for weights a quarter as wide (benchmarks/products.py). In several threads torch's
-is left alone: OpenBLAS's threads would wait beside torch's, and take their cores.
+There numpy's OpenBLAS takes a twentieth to a fifth less time than torch's MKL, and a third less where the result has a
+number of columns that 16 does not divide, as the pairs of a dot product have (benchmarks/products.py). Many rows by
+small weights are the other way round. In several threads torch's is left alone: OpenBLAS's threads would wait beside
+torch's, and take their cores.
 """
 
 from __future__ import annotations
