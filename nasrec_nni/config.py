@@ -368,7 +368,7 @@ class Config(Model):
         None, description="wall time of the whole run, such as 30m or 1h30m: what does not fit is cut (docs/budget.md)"
     )
     seed: Seed = Field(0, description="of everything that is drawn")
-    threads: Positive | None = Field(None, description="CPU threads of torch, all cores if unset")
+    threads: Positive | None = Field(None, description="CPU threads of torch and numpy, all cores if unset")
     device: str = Field("auto", description="auto, cpu, cuda")
     devices: Positive = Field(1, description="processes that share each training batch: one a GPU, or on CPU cores")
     strategy: str = Field("auto", description="how they share it: auto or ddp, both copies that exchange gradients")

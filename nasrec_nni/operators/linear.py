@@ -139,8 +139,8 @@ class RowMap(nn.Module):
             for source, rows in sources.items()
             for weights, x in zip((self.weight, self.merger), rows.parts, strict=False)
         ]
-        shape, norm = xs[0].shape[:2], self.tail.norm
-        if norm is not None and kernels_serve(shape.numel(), *xs, *maps):
+        shape, norm = xs[0].shape[:2], self.tail.norm  # multiplied below: its `numel` would fix the rows of an export
+        if norm is not None and kernels_serve(shape[0] * shape[1], *xs, *maps):
             from nasrec_nni.operators.kernels.mix import MixedRows  # numba takes half a second to import
 
             weight, bias = take(norm.weight, out), take(norm.bias, out)
