@@ -24,8 +24,8 @@ class SliceTape:
     """
 
     def __init__(self) -> None:
-        # A leaf serves again whenever its slice does: making one takes ten times as long as finding it.
-        self._made: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        # By number and shape. Not kept from step to step: that saves a hundredth of a step, and thousands of small
+        # leaves between large gradients cost a hundred MiB of memory that the heap cannot join again.
         self._used: dict[tuple[int, tuple[int, ...]], tuple[nn.Parameter, Tensor]] = {}
 
     def take(self, parameter: nn.Parameter, shape: tuple[int, ...]) -> Tensor:
@@ -35,11 +35,10 @@ class SliceTape:
             ValueError: the parameter is smaller than that.
         """
         key = (id(parameter), shape)
-        leaf = self._made.get(key)
-        if leaf is None or leaf.data_ptr() != parameter.data_ptr():  # another weight, or this one has moved
-            leaf = self._made[key] = _leaf(parameter, shape)
-        self._used[key] = (parameter, leaf)
-        return leaf
+        known = self._used.get(key)
+        if known is None:
+            known = self._used[key] = (parameter, _leaf(parameter, shape))
+        return known[1]
 
     def gradients(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """(weight, gradient) of every weight used; the gradient covers the leading block of its own shape.
@@ -61,7 +60,6 @@ class SliceTape:
 
     def clear(self) -> None:
         """Forget the step; the optimizer does so at its end."""
-        self.zero_grad()
         self._used.clear()
 
     @contextmanager
