@@ -13,21 +13,21 @@ import argparse
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from statistics import median
-from time import thread_time
+from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
 from measure import machine, table
-from steps import heading, sgemm
-
-from nasrec_nni.threads import set_threads
+from steps import heading, parsed, sgemm, size_options
 
 BATCH = [(512, 512, 128), (512, 512, 256), (512, 512, 512), (512, 528, 512), (512, 512, 1024), (512, 780, 768)]
 BATCH += [(512, 1024, 1024), (512, 1035, 1024)]
 THIN = [(8192, 1024, 16), (65536, 64, 48), (8192, 16, 1024), (8192, 512, 64)]
 MANY = [(8192, 512, 128), (8192, 528, 512), (8192, 1035, 1024)]
+SHORT = {"shapes": [(512, 512, 128), (512, 512, 512), (512, 1035, 1024)], "rounds": 5}
 PRODUCTS = ("forward", "of the input", "of the weight")
 
 
@@ -45,24 +45,30 @@ def pairs(rows: int, inputs: int, outputs: int) -> list[tuple[torch.Tensor, torc
     return [(x, weight), (gradient, weight.t()), (x.t(), gradient)]
 
 
+def in_turns(works: dict[str, Callable[[], Any]], rounds: int, order: random.Random) -> dict[str, list[float]]:
+    """CPU milliseconds of every work in each round, after a round that is not measured."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        for name in order.sample(list(works), len(works)):
+            began = process_time()
+            works[name]()
+            if number:
+                times[name].append(1e3 * (process_time() - began))
+    return times
+
+
 def measured(shapes: list[tuple[int, ...]], rounds: int, seed: int) -> list[dict[str, Any]]:
-    """Medians of CPU milliseconds of every product by either library, taken in turns."""
+    """Medians of every product by either library, and of the rounds' ratios."""
     order, found = random.Random(seed), []
     for rows, inputs, outputs in shapes:
         for name, (left, right) in zip(PRODUCTS, pairs(rows, inputs, outputs), strict=True):
             out = torch.empty(left.shape[0], right.shape[1])
-            a, b, c = left.numpy(), right.numpy(), out.numpy()
-            works: dict[str, Callable[[], Any]] = {
-                "torch": lambda left=left, right=right, out=out: torch.mm(left, right, out=out),  # type: ignore[misc]
-                "numpy": lambda a=a, b=b, c=c: np.matmul(a, b, out=c),  # type: ignore[misc]
+            arrays = left.numpy(), right.numpy(), out.numpy()
+            works = {
+                "torch": partial(torch.mm, left, right, out=out),
+                "numpy": partial(np.matmul, arrays[0], arrays[1], out=arrays[2]),
             }
-            times: dict[str, list[float]] = {library: [] for library in works}
-            for number in range(rounds + 1):
-                for library in order.sample(list(works), len(works)):
-                    began = thread_time()
-                    works[library]()
-                    if number:
-                        times[library].append(1e3 * (thread_time() - began))
+            times = in_turns(works, rounds, order)
             gflop = 2e-9 * rows * inputs * outputs
             taken = {library: median(every) for library, every in times.items()}
             ratio = median(mine / theirs for theirs, mine in zip(times["torch"], times["numpy"], strict=True))
@@ -84,17 +90,10 @@ def words(found: dict[str, Any]) -> str:
 
 def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size_options(parser, batch=None)
     parser.add_argument("--shapes", type=shape, nargs="+", default=BATCH + THIN + MANY, metavar="NxKxD")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--short", action="store_true", help="three shapes and few rounds")
-    parser.add_argument("--json", action="store_true", help="every figure")
-    options = parser.parse_args(given)
-    if options.short:
-        parser.set_defaults(shapes=[(512, 512, 128), (512, 512, 512), (512, 1035, 1024)], rounds=5)
-        options = parser.parse_args(given)
-    set_threads(1)
-    torch.manual_seed(options.seed)
+    options = parsed(parser, given, SHORT)
     found: dict[str, Any] = {"products": measured(options.shapes, options.rounds, options.seed), "machine": machine()}
     if options.json:
         print(json.dumps(found, indent=2))

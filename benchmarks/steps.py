@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import asdict, dataclass
 from statistics import mean, median
 from time import perf_counter, process_time
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from nasrec_nni.profiling import Sizes, live_macs
 from nasrec_nni.threads import set_threads
 
 large_pages.ask()  # as `nasrec` does
+K = TypeVar("K", bound=Hashable)
 DENSE = 13
 CAP = 500_000  # rows a field at most, as in the authors' search
 GEMM = 1024
@@ -103,11 +104,11 @@ class Step:
 
 
 def interleaved(
-    steps: dict[Hashable, Step],
-    given: Mapping[Hashable, Sequence[Batch]] | Sequence[Batch],
+    steps: Mapping[K, Step],
+    given: Mapping[K, Sequence[Batch]] | Sequence[Batch],
     repeats: int,
     seed: int = 0,
-) -> dict[Hashable, list[Parts]]:
+) -> dict[K, list[Parts]]:
     """Every step `repeats` times, each round in another order, after a round that is not measured.
 
     The unmeasured round touches optimizer state for the first time, for which the system has to find memory.
@@ -118,7 +119,7 @@ def interleaved(
         repeats: timed rounds.
         seed: of the orders and of which batch a step gets.
     """
-    found: dict[Hashable, list[Parts]] = {name: [] for name in steps}
+    found: dict[K, list[Parts]] = {name: [] for name in steps}
     order = random.Random(seed)
     for number in range(repeats + 1):
         for name in order.sample(list(steps), len(steps)):

@@ -18,7 +18,7 @@ def set_threads(count: int) -> None:
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[None]:
+def using_threads(count: int | None) -> Iterator[None]:
     """So many inside the block; as many as before if None."""
     import torch
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nasrec_nni.strategies.sampling import architectures
-from nasrec_nni.threads import threads
+from nasrec_nni.threads import using_threads
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = ("--blocks", 2, "--dense-widths", 16, 32, "--sparse-rows", 16)
@@ -25,7 +25,7 @@ def _importable() -> Iterator[None]:
     """Scripts import each other by name; what they change of threads is put back."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
-    with threads(None):
+    with using_threads(None):
         yield
     sys.path.remove(str(FOLDER))
     for name in set(sys.modules) - before:

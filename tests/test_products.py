@@ -24,7 +24,7 @@ ROWS, INPUTS, OUTPUTS = 512, 528, 512  # a large product
 
 @pytest.fixture
 def as_before() -> Iterator[None]:
-    with threads.threads(None):
+    with threads.using_threads(None):
         yield
 
 
@@ -142,14 +142,14 @@ def test_which_processors_gain(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 def test_threads_of_torch_and_numpy_are_set_together_and_put_back() -> None:
     libraries = threads._numpy_libraries()
     threads.set_threads(2)
-    with threads.threads(1):
+    with threads.using_threads(1):
         assert torch.get_num_threads() == 1
         assert all(library.get_num_threads() == 1 for library in libraries)
         assert threads.one_thread() is bool(libraries)
     assert torch.get_num_threads() == 2
     assert all(library.get_num_threads() == 2 for library in libraries)
     assert not threads.one_thread()
-    with pytest.raises(KeyError), threads.threads(1):
+    with pytest.raises(KeyError), threads.using_threads(1):
         raise KeyError
     assert torch.get_num_threads() == 2
 

@@ -326,7 +326,7 @@ def _undisturbed(threads: int | None) -> Iterator[None]:
         warnings.filterwarnings("ignore", ".*is found to be not a nn.Module.*", RuntimeWarning)
         import torch
 
-        from nasrec_nni.threads import threads as used
+        from nasrec_nni.threads import using_threads
 
-        with used(threads), torch.random.fork_rng(devices=[]):
+        with using_threads(threads), torch.random.fork_rng(devices=[]):
             yield

@@ -54,9 +54,15 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, relu: bool = False) -> T
 
 
 def kernels_serve(size: int, *tensors: Tensor, least: int = KERNEL_ROWS) -> bool:
-    """Whether so many rows go through the compiled kernels: float32 on the CPU; autocast and export take torch's."""
+    """Whether compiled kernels and numpy serve: float32 on the CPU; autocast and export take torch's operations.
+
+    Args:
+        size: of the work; rows where `least` is not said.
+        tensors: that it reads.
+        least: size from which they gain.
+    """
     if torch.compiler.is_compiling() or size < least or torch.is_autocast_enabled("cpu"):  # in this order: a
-        return False  # traced number of rows that is compared would become a limit of the program
+        return False  # traced size that is compared would become a limit of the program
     return all(one.is_cpu and one.dtype == torch.float32 for one in tensors)
 
 

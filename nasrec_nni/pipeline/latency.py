@@ -11,7 +11,7 @@ import numpy as np
 
 from nasrec_nni.errors import UserError
 from nasrec_nni.profiling import Sizes
-from nasrec_nni.threads import threads as set_for
+from nasrec_nni.threads import using_threads
 
 if TYPE_CHECKING:
     from nasrec_nni.architecture.value import Architecture
@@ -37,7 +37,7 @@ def of_model(folder: Path, threads: int) -> dict[str, Any]:
     width = content["sizes"]["dense"] if searched else content["dense_width"]
     lengths = (content if searched else content["settings"])["lengths"]
     rows = np.repeat(content["rows_per_field"], lengths or 1)
-    with set_for(threads):
+    with using_threads(threads):
         network = TorchEngine(load_network(folder))
         try:
             runtime: Engine | UserError = OnnxEngine(folder / layout.ONNX, threads)
@@ -67,7 +67,7 @@ def of_architecture(architecture: Architecture, sizes: Sizes, rows: Path | int, 
         per_field, lengths = prepared.rows_per_field, prepared.lengths
     network = NASRecNetwork(architecture, sizes, TableSettings(per_field, lengths=lengths)).eval()
     columns = np.repeat(per_field, lengths).tolist()
-    with TemporaryDirectory() as folder, set_for(threads):
+    with TemporaryDirectory() as folder, using_threads(threads):
         try:
             programs.need_onnx()
             path = Path(folder) / "model.onnx"

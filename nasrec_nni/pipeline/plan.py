@@ -24,7 +24,7 @@ from nasrec_nni.plugins import registry
 from nasrec_nni.profiling import Sizes, profile
 from nasrec_nni.strategies.sampling.distributions import FULL
 from nasrec_nni.strategies.sampling.sampler import PathSampler, architectures
-from nasrec_nni.threads import threads
+from nasrec_nni.threads import using_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,7 @@ def plan(config: Config) -> dict[str, Any]:
     """
     check(config)
     planner = Planner(config)
-    with threads(config.threads):
+    with using_threads(config.threads):
         searching = [planner.supernet(), planner.search()] if config.retrain.top_k else []
         sweeping = [] if config.retrain.sweep is None else [planner.sweep(config.retrain.sweep.trials)]
         stages = [planner.data(), *searching, *sweeping, planner.retrain()]
@@ -85,7 +85,7 @@ def plan(config: Config) -> dict[str, Any]:
     if config.budget is not None:
         from nasrec_nni.pipeline.budget.foreseen import foreseen
 
-        with threads(config.threads):
+        with using_threads(config.threads):
             found["budget"] = foreseen(planner, config.budget)
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nasrec_nni.config import Recipe
 from nasrec_nni.profiling import Sizes
-from nasrec_nni.threads import threads
+from nasrec_nni.threads import using_threads
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,7 @@ def measure(networks: Sequence[nn.Module], sizes: Sizes, recipe: Recipe, devices
             with torch.no_grad():
                 network(dense[:FORWARD_ROWS], ids[:FORWARD_ROWS])
 
-        with threads(max(1, torch.get_num_threads() // devices)):
+        with using_threads(max(1, torch.get_num_threads() // devices)):
             train.append(_seconds(step) / recipe.batch)
         forward.append(_seconds(predict) / FORWARD_ROWS)
     return Speed(sum(train) / len(train), sum(forward) / len(forward))
